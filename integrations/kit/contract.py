@@ -1,0 +1,256 @@
+"""What a connector is: a value made of plain functions that do no I/O.
+
+A step is a generator: it yields a Request and is sent the Response. The engine owns sockets, time-outs, retries, budgets,
+tokens and redaction, so one connector runs under threads or asyncio, and a test replays it from data.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+class ConnectorError(Exception):
+    """Something that a person can mend. Its text is shown to account managers: say what happened and what to do.
+
+    `field` names the settings field that it is about, if it is about one.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class NoAnswer(Exception):
+    """The engine throws it into a flow whose request got no answer. `sent`: the other side may have read it."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. At most one of `form`, `json` and `body`; `budget` is the class of calls that it counts as."""
+
+    method: str
+    url: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Sequence[tuple[str, str]] | None = None
+    json: Any = None
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    bearer: str = ""
+    budget: str = "call"
+    secrets: frozenset[str] = frozenset()
+    """Names of query or form keys whose values are never written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer. Header names are lower-case; the body is cut at the kit's cap."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+Flow: TypeAlias = Generator[Request, Response, T]
+
+
+class OutcomeKind(StrEnum):
+    """The closed list of what a try can come to."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"  # they read it and said no: never resent by itself
+    RETRY = "retry"  # nothing was decided
+    MISCONFIGURED = "misconfigured"  # held until a person acts
+    UNKNOWN = "unknown"  # it went out, no answer came, and they honour no idempotency key
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to. `message` is in words for account managers; `problems` are the client's words per field."""
+
+    kind: OutcomeKind
+    reference: str = ""
+    message: str = ""
+    problems: tuple[tuple[str, str], ...] = ()
+    after_s: float | None = None
+    renew_token: bool = False
+    """With RETRY: the token was refused; the engine renews it once and tries again at once."""
+
+
+def delivered(reference: str = "", message: str = "") -> Outcome:
+    return Outcome(OutcomeKind.DELIVERED, reference=reference, message=message)
+
+
+def refused(message: str, problems: Sequence[tuple[str, str]] = ()) -> Outcome:
+    return Outcome(OutcomeKind.REFUSED, message=message, problems=tuple(problems))
+
+
+def retry(message: str, after_s: float | None = None, *, renew_token: bool = False) -> Outcome:
+    return Outcome(OutcomeKind.RETRY, message=message, after_s=after_s, renew_token=renew_token)
+
+
+def misconfigured(message: str) -> Outcome:
+    return Outcome(OutcomeKind.MISCONFIGURED, message=message)
+
+
+def unknown(message: str) -> Outcome:
+    return Outcome(OutcomeKind.UNKNOWN, message=message)
+
+
+VerdictState: TypeAlias = Literal["pending", "valid", "invalid", "returned", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the client says of a delivered lead. Empty strings and None: they did not say."""
+
+    state: VerdictState
+    reason_code: str = ""
+    comment: str = ""
+    by: str = ""
+    decided_at: dt.datetime | None = None
+    event_id: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteField:
+    """One field of the client's form, keyed as it is posted. `sync` marks the engine's own inputs: token or subdomain."""
+
+    key: str
+    label: str = ""
+    type: str = "text"
+    required: bool = False
+    hidden: bool = False
+    choices: tuple[Choice, ...] = ()
+    max_length: int | None = None
+    sync: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteForm:
+    """What discover() learns of the client's form. `honours_keys`: a repeated idempotency key is answered, not repeated."""
+
+    fields: tuple[RemoteField, ...]
+    name: str = ""
+    honours_keys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    value: str
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One box of the Configure page. `type`: text, secret, integer, choice (its values come from options()), boolean."""
+
+    name: str
+    label: str
+    type: Literal["text", "secret", "integer", "choice", "boolean"] = "text"
+    required: bool = True
+    help: str = ""
+    advanced: bool = False
+    default: str = ""
+    pattern: str = ""
+    pattern_help: str = ""
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `calls` of a class of requests to one remote host in `seconds`; class `call` counts every request."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a connector says of itself. `slug` is never renamed; a shipped one never gains a required setting."""
+
+    slug: str
+    name: str
+    summary: str
+    accepts: frozenset[str]
+    """Kinds of deliveries: lead, status, event."""
+    settings: tuple[SettingField, ...] = ()
+    former_names: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    """Keys of the deployment's CONNECTOR_ENVIRONMENT that it reads."""
+    budgets: tuple[Budget, ...] = ()
+    concurrency: int = 8
+    offered: bool = True
+    """False: the engine makes its integrations itself and no person adds one."""
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """All that a connector may see. `environment` holds the keys that its manifest names."""
+
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What deliver() hands over.
+
+    For a lead: `fields` are remote keys to mapped text, the sync inputs included. For a status change: `data` has token,
+    verdict, reason_code, comment, by, event_id, decided_at (ISO 8601). `test`: to be marked as a test on their side.
+    """
+
+    kind: Literal["lead", "status", "event"]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A connector. Every function but `deliver` may be None: not offered."""
+
+    manifest: Manifest
+    deliver: Callable[[Call, Payload], Flow[Outcome]]
+    host: Callable[[Call], str]
+    """The remote host (name and port) that its calls go to, for budgets and breakers; ConnectorError on bad settings."""
+    authenticate: Callable[[Call], Flow[Token]] | None = None
+    check: Callable[[Call], Flow[None]] | None = None
+    options: Callable[[Call, str], Flow[tuple[Choice, ...]]] | None = None
+    """The choices of a settings field, from the settings filled in so far."""
+    discover: Callable[[Call], Flow[RemoteForm]] | None = None
+    poll: Callable[[Call, str], Flow[Verdict]] | None = None
+    """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""

@@ -1,0 +1,1 @@
+"""Finds connectors: every folder in integrations/connectors that has a CONNECTOR."""

@@ -1,0 +1,40 @@
+"""A JSON column that is encrypted at rest with keys of its own (settings.ENCRYPTION_KEYS), for secrets."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.db import models
+
+
+@cache
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def encrypt(value: Any) -> str:
+    return _fernet(tuple(settings.ENCRYPTION_KEYS)).encrypt(json.dumps(value).encode()).decode()
+
+
+def decrypt(text: str) -> Any:
+    return json.loads(_fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(text.encode()))
+
+
+class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+    """Keeps any JSON value as one Fernet token. It can't be searched, and is not meant to be."""
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        return None if value is None else decrypt(value)
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else encrypt(value)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""

@@ -1,0 +1,105 @@
+"""One configured connection of a campaign, and its mapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from integrations.models.encryption import EncryptedJSONField
+from leads.models import Campaign
+
+
+class IntegrationState(models.TextChoices):
+    NEEDS_SETUP = "needs_setup", "Needs setup"
+    ON = "on", "On"
+    PAUSED = "paused", "Paused"
+    NEEDS_A_LOOK = "needs_a_look", "Needs a look"
+
+
+class Integration(models.Model):
+    """A job of a campaign's Processr that hands leads (or events, or status changes) to one outside system."""
+
+    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="integrations")
+    name = models.CharField(max_length=200)
+    connector = models.CharField(max_length=64, help_text="The connector's slug.")
+    settings = models.JSONField(default=dict, blank=True)
+    secrets = EncryptedJSONField(default=dict, blank=True, editable=False)
+    state = models.CharField(max_length=20, choices=IntegrationState.choices, default=IntegrationState.NEEDS_SETUP)
+    state_reason = models.TextField(blank=True, default="", help_text="In words, for the account manager.")
+    position = models.PositiveIntegerField(default=0)
+    managed = models.BooleanField(default=False, editable=False, help_text="Made by the engine, not by a person.")
+
+    # What is known of the client's side.
+    remote_form = models.CharField(max_length=200, blank=True, default="", editable=False)
+    honours_keys = models.BooleanField(default=False, editable=False)
+    sync_keys = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="token and subdomain to their keys."
+    )
+    discovered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mapping_version = models.PositiveIntegerField(default=0, editable=False)
+
+    # The breaker: a run of failed calls opens it, and one probe after `open_until` closes it again.
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    open_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["campaign", "position", "id"]
+        constraints = [models.UniqueConstraint(fields=["campaign", "name"], name="integration_name_in_campaign")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """Settings and secrets together, as a connector sees them."""
+        return {**self.settings, **self.secrets}
+
+
+class FieldMapping(models.Model):
+    """One field of the client's form, and where its value comes from."""
+
+    class Source(models.TextChoices):
+        NOTHING = "", "Nothing yet"
+        FIELD = "field", "Your field"
+        FACT = "fact", "Fact of the lead"
+        FIXED = "fixed", "Fixed value"
+        TEMPLATE = "template", "Template"
+
+    class State(models.TextChoices):
+        CURRENT = "current", "Current"
+        NEW = "new", "New"
+        VANISHED = "vanished", "No longer on their form"
+        EXTRA = "extra", "Added by hand"
+
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="mappings")
+    remote_key = models.CharField(max_length=200, help_text="As it is posted: form[firstName].")
+    remote_label = models.CharField(max_length=500, blank=True, default="")
+    remote_type = models.CharField(max_length=30, blank=True, default="text")
+    remote_required = models.BooleanField(default=False)
+    remote_hidden = models.BooleanField(default=False)
+    remote_choices = models.JSONField(default=list, blank=True, help_text='[{"value": ..., "label": ...}, ...]')
+    state = models.CharField(max_length=10, choices=State.choices, default=State.CURRENT)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.NOTHING, blank=True)
+    value = models.TextField(blank=True, default="", help_text="The field, the fact, the fixed value or the template.")
+    value_map = models.JSONField(default=dict, blank=True, help_text="Your value to the client's.")
+    transforms = models.JSONField(default=list, blank=True, help_text='[{"name": "trim"}, ...] in their order')
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["integration", "remote_key"], name="remote_key_in_integration")]
+
+    def __str__(self) -> str:
+        return self.remote_label or self.remote_key
+
+
+class RemoteToken(models.Model):
+    """A token that a client's system gave us, shared by all workers and integrations with the same credential."""
+
+    credential = models.CharField(max_length=64, unique=True, help_text="Digest of connector, host and secrets.")
+    token = EncryptedJSONField(default=dict)
+    expires_at = models.DateTimeField()

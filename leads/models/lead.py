@@ -1,0 +1,136 @@
+"""Leads and the history of what became of them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from leads.models.campaign import Campaign, Link, Publisher
+from leads.models.form import Form
+
+
+class Status(models.TextChoices):
+    """The first check: what the Processr made of a lead (facts, section 8)."""
+
+    PENDING = "pending", "Pending"
+    VALID = "valid", "Valid"
+    CAUTION = "caution", "Caution"
+    INVALID = "invalid", "Invalid"
+    TEST = "test", "Test"
+
+
+class Flag(models.TextChoices):
+    """The second check: what a person or the client says of it later."""
+
+    NONE = "", "Not flagged"
+    VALID = "valid", "Valid"
+    INVALID = "invalid", "Invalid"
+    RETURNED = "returned", "Returned"
+    TEST = "test", "Test"
+
+
+class Via(models.TextChoices):
+    """How a change came."""
+
+    PROCESSR = "processr", "Processr"
+    ADMIN = "admin", "Console"
+    WEBHOOK = "webhook", "Webhook"
+    CLIENT = "client", "The client's verdict"
+    API = "api", "API"
+
+
+class Lead(models.Model):
+    """One posted form. Written by intake in batches; its status and flag change through leads/status.py alone."""
+
+    hash = models.UUIDField(unique=True, help_text="Its public id: 32 hexadecimal digits that nobody can guess.")
+    campaign = models.ForeignKey(Campaign, models.PROTECT, related_name="leads", db_index=False)
+    publisher = models.ForeignKey(Publisher, models.PROTECT, related_name="leads", db_index=False)
+    form = models.ForeignKey(Form, models.PROTECT, related_name="leads", db_index=False)
+    form_version = models.PositiveIntegerField()
+    link = models.ForeignKey(Link, models.SET_NULL, null=True, blank=True, related_name="leads", db_index=False)
+    values = models.JSONField(
+        help_text="Input names to posted text; an opt-in has the keys name.terms and name.contactTypes."
+    )
+    status = models.CharField(max_length=10, choices=Status.choices)
+    created_at = models.DateTimeField(db_default=Now())
+    processed_at = models.DateTimeField(null=True, blank=True, help_text="When the Processr judged it.")
+    failed_jobs = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    ip = models.GenericIPAddressField(null=True, blank=True)
+
+    flag = models.CharField(max_length=10, choices=Flag.choices, default=Flag.NONE, db_default="", blank=True)
+    reason_code = models.CharField(max_length=200, default="", db_default="", blank=True)
+    comment = models.TextField(default="", db_default="", blank=True)
+    flagged_by = models.CharField(max_length=200, default="", db_default="", blank=True)
+    flagged_at = models.DateTimeField(null=True, blank=True)
+
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001  absent is not empty
+    body_digest = models.CharField(max_length=64, default="", db_default="", blank=True)
+    # The instance it came from, which is told of each later flag. Empty: nobody asked.
+    sync_subdomain = models.CharField(max_length=63, default="", db_default="", blank=True)
+    sync_token = models.CharField(max_length=32, default="", db_default="", blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["campaign", "id"], name="lead_campaign"),
+            models.Index(fields=["publisher", "id"], name="lead_publisher"),
+            models.Index(fields=["id"], name="lead_received", condition=models.Q(processed_at__isnull=True)),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["publisher", "idempotency_key"],
+                name="lead_idempotency_key",
+                condition=models.Q(idempotency_key__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Lead {self.pk}"
+
+    @property
+    def is_test(self) -> bool:
+        return self.status == Status.TEST or self.flag == Flag.TEST
+
+
+class LeadChange(models.Model):
+    """One change of a lead: a judgement, a flag, appended data. Append-only."""
+
+    class Kind(models.TextChoices):
+        JUDGED = "judged", "Judged"
+        FLAGGED = "flagged", "Flagged"
+        APPENDED = "appended", "Data added"
+
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    status = models.CharField(max_length=10, default="", db_default="", blank=True)
+    flag = models.CharField(max_length=10, default="", db_default="", blank=True)
+    reason_code = models.CharField(max_length=200, default="", db_default="", blank=True)
+    comment = models.TextField(default="", db_default="", blank=True)
+    data = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    by = models.CharField(max_length=200, default="", db_default="", blank=True)
+    via = models.CharField(max_length=10, choices=Via.choices)
+    event_id = models.UUIDField(unique=True, help_text="What the instance that the lead came from is told.")
+    decided_at = models.DateTimeField(help_text="When it was decided, which may be before it was learned.")
+    created_at = models.DateTimeField(db_default=Now())
+    # Set while the instance that the lead came from has not been told: the next stage finds it by this.
+    sync_due = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["id"], name="lead_change_sync_due", condition=models.Q(sync_due=True))]
+
+
+class ReasonCode(models.Model):
+    """A reason that people may give with a flag."""
+
+    flag = models.CharField(max_length=10, choices=[c for c in Flag.choices if c[0]])
+    code = models.CharField(max_length=200)
+    label = models.CharField(max_length=200, blank=True)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["flag", "code"]
+        constraints = [models.UniqueConstraint(fields=["flag", "code"], name="reason_code_in_flag")]
+
+    def __str__(self) -> str:
+        return self.label or self.code

@@ -1,0 +1,142 @@
+"""The only door through which a lead's status or flag changes; each change is written down in the lead's history.
+
+Facts, section 8: the status is the first check, the Processr's; the flag is the second, a person's or the client's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.utils import timezone
+
+from leads.database import insert_rows, update_rows, uuid7
+from leads.models import Flag, Lead, LeadChange
+from leads.models.lead import Status, Via
+from leads.wake import wake
+
+# The task that tells the instances which leads came from; named, never imported: leads know no integrations.
+STATUS_SYNC_TASK = "integrations.hand_over_changes"
+BATCH = 500
+
+_HISTORY = (
+    "lead", "kind", "status", "flag", "reason_code", "comment", "data", "by", "via", "event_id", "decided_at", "sync_due",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChange:
+    """What a person or a client's system says of a lead. `decided_at` is theirs; now, if they gave none."""
+
+    flag: Flag
+    reason_code: str = ""
+    comment: str = ""
+    by: str = ""
+    via: Via = Via.ADMIN
+    decided_at: dt.datetime | None = None
+    event_id: uuid.UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the Processr made of a lead."""
+
+    status: Status
+    failed_jobs: Sequence[str] = ()
+
+
+def leads_flag(changes: Mapping[int, FlagChange]) -> set[int]:
+    """Flag leads (lead id to change); return the ids of those that this changed.
+
+    A flag that says what the lead already says changes nothing. All of it happens, or none.
+    """
+    ids, changed = list(changes), set()
+    with transaction.atomic():
+        for start in range(0, len(ids), BATCH):
+            changed |= _flag_batch({lead_id: changes[lead_id] for lead_id in ids[start : start + BATCH]})
+    return changed
+
+
+def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
+    now = timezone.now()
+    leads = (
+        Lead.objects.select_for_update()
+        .filter(pk__in=list(changes))
+        .only("flag", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token")
+        .order_by("pk")
+    )
+    updates: list[tuple[object, ...]] = []
+    history: list[tuple[object, ...]] = []
+    for lead in leads:
+        change = changes[lead.pk]
+        reason_code, comment, by = change.reason_code[:200], change.comment, change.by[:200]
+        if (lead.flag, lead.reason_code, lead.comment) == (change.flag, reason_code, comment):
+            continue
+        decided_at = change.decided_at or now
+        sync_due = bool(lead.sync_subdomain and lead.sync_token)
+        updates.append((lead.pk, change.flag, reason_code, comment, by, decided_at))
+        history.append(
+            (lead.pk, LeadChange.Kind.FLAGGED, "", change.flag, reason_code, comment, {}, by, change.via)
+            + (change.event_id, decided_at, sync_due)
+        )
+    update_rows(Lead, ["id"], ["flag", "reason_code", "comment", "flagged_by", "flagged_at"], updates)
+    _write_history(history)
+    return {lead_id for lead_id, *_ in updates}  # type: ignore[misc]
+
+
+def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]) -> None:
+    """Record the Processr's judgement of received leads (lead id to judgement).
+
+    `tell` says for each lead whether its instance of origin has asked to be told; it is told of an invalid one at once, and
+    reads the others as lead results. To be called inside the transaction that queues what follows from it.
+    """
+    now = timezone.now()
+    update_rows(
+        Lead,
+        ["id"],
+        ["status", "failed_jobs", "processed_at"],
+        [(lead_id, j.status, list(j.failed_jobs), now) for lead_id, j in judgements.items()],
+    )
+    _write_history(
+        [
+            (
+                lead_id,
+                LeadChange.Kind.JUDGED,
+                j.status,
+                "",
+                "; ".join(j.failed_jobs)[:200],
+                "",
+                {},
+                "",
+                Via.PROCESSR,
+            )
+            + (uuid7(), now, j.status == Status.INVALID and tell[lead_id])
+            for lead_id, j in judgements.items()
+        ]
+    )
+
+
+def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via = Via.WEBHOOK) -> bool:
+    """Add to or overwrite a lead's values (facts, section 8, lead-append); False where there is no such lead."""
+    with transaction.atomic():
+        lead = Lead.objects.select_for_update().only("values").filter(pk=lead_id).first()
+        if lead is None:
+            return False
+        lead.values = {**lead.values, **data}
+        lead.save(update_fields=["values"])
+        _write_history(
+            [
+                (lead_id, LeadChange.Kind.APPENDED, "", "", "", "", dict(data), by[:200], via)
+                + (uuid7(), timezone.now(), False)
+            ]
+        )
+    return True
+
+
+def _write_history(rows: Sequence[Sequence[object]]) -> None:
+    insert_rows(LeadChange, _HISTORY, rows)
+    if any(row[-1] for row in rows):
+        wake(STATUS_SYNC_TASK)

@@ -1,0 +1,62 @@
+"""Wake-ups: a stage tells the next one that there is work, by the name of its task and nothing else.
+
+A wake-up carries no data and may be lost: rows that wait say so themselves and the sweeper finds them. So it is never
+waited for: a thread of its own sends them, at once when idle and at most every few milliseconds when busy, and a broker that
+does not answer holds up nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable
+
+from celery import current_app
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.012
+AFTER_FAILURE_SECONDS = 1.0
+
+
+class _Waker:
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, tuple[Hashable, ...]], None] = {}
+        self._lock = threading.Lock()
+        self._something = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wake(self, task: str, args: tuple[Hashable, ...]) -> None:
+        with self._lock:
+            self._waiting[(task, args)] = None
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                self._thread.start()
+        self._something.set()
+
+    def _run(self) -> None:
+        while True:
+            self._something.wait()
+            self._something.clear()
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+            for task, args in waiting:
+                try:
+                    current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=60)
+                except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over
+                    logger.warning("no wake-up sent for %s: %s", task, error)
+                    time.sleep(AFTER_FAILURE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
+
+
+_waker = _Waker()
+
+
+def wake(task: str, *args: Hashable) -> None:
+    """Ask for a run of the task once the current transaction, if there is one, has committed."""
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(lambda: _waker.wake(task, args))
+    else:
+        _waker.wake(task, args)
