@@ -19,13 +19,25 @@ T = TypeVar("T")
 class ConnectorError(Exception):
     """Something that a person can mend. Its text is shown to account managers: say what happened and what to do.
 
-    `field` names the settings field that it is about, if it is about one.
+    `field` names the settings field that it is about, if it is about one. `passing`: nothing was decided (the client is busy
+    or broken) and the same call may go through later, so nobody has to act; `after_s` is when they ask to be called again,
+    where they say.
     """
 
-    def __init__(self, message: str, field: str = "") -> None:
+    def __init__(self, message: str, field: str = "", *, passing: bool = False, after_s: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
+        self.passing = passing
+        self.renew_token = renew_token
+        self.after_s = after_s
+
+
+class TokenRefused(ConnectorError):
+    """Raised by check, options, discover and poll: the token is no longer good. Get a new one and run the step once more."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message, field, passing=True)
 
 
 class NoAnswer(Exception):
@@ -51,6 +63,8 @@ class Request:
     budget: str = "call"
     secrets: frozenset[str] = frozenset()
     """Names of query or form keys whose values are never written down."""
+    plain: frozenset[str] = frozenset()
+    """Names of form keys whose values are nobody's personal data: written down as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ class Response:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    cut: bool = False
+    """The body is not whole: longer than the cap, or the line broke while it came."""
 
     @property
     def text(self) -> str:
@@ -97,14 +113,16 @@ class Outcome:
     after_s: float | None = None
     renew_token: bool = False
     """With RETRY: the token was refused; the engine renews it once and tries again at once."""
+    form_changed: bool = False
+    """With REFUSED: their form is not the one that was mapped; the engine pulls it again."""
 
 
 def delivered(reference: str = "", message: str = "") -> Outcome:
     return Outcome(OutcomeKind.DELIVERED, reference=reference, message=message)
 
 
-def refused(message: str, problems: Sequence[tuple[str, str]] = ()) -> Outcome:
-    return Outcome(OutcomeKind.REFUSED, message=message, problems=tuple(problems))
+def refused(message: str, problems: Sequence[tuple[str, str]] = (), *, form_changed: bool = False) -> Outcome:
+    return Outcome(OutcomeKind.REFUSED, message=message, problems=tuple(problems), form_changed=form_changed)
 
 
 def retry(message: str, after_s: float | None = None, *, renew_token: bool = False) -> Outcome:
@@ -254,3 +272,5 @@ class Connector:
     discover: Callable[[Call], Flow[RemoteForm]] | None = None
     poll: Callable[[Call, str], Flow[Verdict]] | None = None
     """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""
+    receive: Callable[[str, Mapping[str, str]], Verdict] | None = None
+    """Reads a verdict that they push: the word in the callback's path (validate, invalidate) and its form values."""

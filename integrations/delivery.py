@@ -1,0 +1,301 @@
+"""Stage 3, its decisions: what is queued, what waits and why, and what follows from the outcome of a try.
+
+dispatch.py does the sending; here no request is made. States and rules: docs/operating.md, "Deliveries".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from integrations.discovery import settings_problems
+from integrations.kit.contract import ConnectorError, Outcome, OutcomeKind
+from integrations.kit.registry import connector as find_connector
+from integrations.kit.registry import connectors
+from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
+from leads.database import insert_rows, uuid7
+from leads.models import Lead, Status
+from leads.wake import wake
+
+DELIVER_TASK = "integrations.deliver_due"
+
+# Seconds until the next try after the first, second, ... one: 75 hours in all.
+TRY_SECONDS = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+JITTER = 0.2
+# A run of so many failed calls opens the breaker; then one probe at a time, with growing pauses.
+BREAKER_FAILURES = 5
+BREAKER_SECONDS = (15, 30, 60, 120, 300)
+PAUSED = "Paused: it goes out when the integration is switched on again."
+
+_ROWS = ("key", "integration", "kind", "lead", "data", "test", "resend", "state", "reason", "next_try_at")
+_COMMIT_ROWS = 500
+
+
+@dataclass(slots=True)
+class QueueReport:
+    """What a wish to deliver came to: how many deliveries were queued, and why others were not (words to count)."""
+
+    queued: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def skip(self, words: str, count: int = 1) -> None:
+        if count:
+            self.skipped[words] = self.skipped.get(words, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One thing to hand to one integration."""
+
+    integration: Integration
+    kind: Delivery.Kind
+    lead_id: int
+    data: dict[str, str] = field(default_factory=dict)
+    test: bool = False
+    resend: bool = False
+
+
+def accepting(campaign_ids: Collection[int], kind: str) -> dict[int, list[Integration]]:
+    """Integrations that were ever switched on and take this kind of delivery, by campaign, in the Processr's order."""
+    slugs = [slug for slug, found in connectors().items() if kind in found.manifest.accepts and found.manifest.offered]
+    found: dict[int, list[Integration]] = {campaign_id: [] for campaign_id in campaign_ids}
+    for integration in (
+        Integration.objects.filter(campaign__in=campaign_ids, connector__in=slugs)
+        .exclude(state=IntegrationState.NEEDS_SETUP)
+        .order_by("position", "id")
+    ):
+        found[integration.campaign_id].append(integration)
+    return found
+
+
+def deliveries_add(wishes: Iterable[Wish]) -> int:
+    """Write deliveries in the caller's transaction; what an integration that is not on gets is parked with the reason.
+
+    Wakes the senders once the transaction has committed. Returns how many were written.
+    """
+    now = timezone.now()
+    rows = []
+    due: dict[int, None] = {}
+    for wish in wishes:
+        on = wish.integration.state == IntegrationState.ON
+        state = DeliveryState.QUEUED if on else DeliveryState.HELD
+        reason = "" if on else waiting_reason(wish.integration)
+        rows.append(
+            (uuid7(), wish.integration.pk, wish.kind, wish.lead_id, wish.data, wish.test, wish.resend)
+            + (state, reason, now if on else None)
+        )
+        if on:
+            due[wish.integration.pk] = None
+    for start in range(0, len(rows), _COMMIT_ROWS):
+        insert_rows(Delivery, _ROWS, rows[start : start + _COMMIT_ROWS])
+    for integration_id in due:
+        wake(DELIVER_TASK, integration_id)
+    return len(rows)
+
+
+def waiting_reason(integration: Integration) -> str:
+    """Why deliveries to an integration that is not on wait, in words."""
+    if integration.state == IntegrationState.PAUSED:
+        return PAUSED
+    return f"Waiting: {integration.state_reason or 'the integration needs a look'}"
+
+
+def deliveries_queue(
+    lead_ids: Collection[int], *, integration_ids: Collection[int] | None = None, resend: bool = False
+) -> QueueReport:
+    """Deliver leads because a person wants it: to the integrations named, or to all of each lead's campaign.
+
+    Without `resend`, a lead that was handed to an integration, or waits to be, is left out; with it, it goes out once
+    more under a new idempotency key. All of it happens, or none.
+    """
+    report = QueueReport()
+    with transaction.atomic():
+        leads = list(Lead.objects.filter(pk__in=lead_ids).only("campaign_id", "status", "flag", "processed_at"))
+        by_campaign = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
+        gone = Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD).values_list("lead_id", "integration_id")
+        already = set() if resend else set(gone)
+        wishes = []
+        for lead in leads:
+            targets = [i for i in by_campaign[lead.campaign_id] if integration_ids is None or i.pk in integration_ids]
+            if lead.status == Status.PENDING:
+                report.skip("still pending: the Processr has not judged it")
+            elif not targets:
+                report.skip("no integration of its campaign takes leads")
+            for integration in targets if lead.status != Status.PENDING else ():
+                if (lead.pk, integration.pk) in already:
+                    report.skip(f"already handed to {integration.name}")
+                else:
+                    wishes.append(Wish(integration, Delivery.Kind.LEAD, lead.pk, test=lead.is_test, resend=resend))
+        report.queued = deliveries_add(wishes)
+    report.skip("no such lead", len(set(lead_ids)) - len(leads))
+    return report
+
+
+def deliveries_release(ids: Collection[int]) -> int:
+    """Let deliveries go out that wait, are in doubt, or were given up; how many that were.
+
+    They keep their idempotency key. Those of an integration that is not on stay parked.
+    """
+    with transaction.atomic():
+        waiting = Delivery.objects.select_for_update().filter(
+            pk__in=ids,
+            state__in=[DeliveryState.HELD, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED],
+            integration__state=IntegrationState.ON,
+        )
+        found = list(waiting.values_list("pk", "integration_id"))
+        _requeue([pk for pk, _ in found])
+    for integration_id in {integration_id for _, integration_id in found}:
+        wake(DELIVER_TASK, integration_id)
+    return len(found)
+
+
+def integration_problems(integration: Integration) -> list[str]:
+    """Why an integration can't be switched on, in words; empty when it can."""
+    connector = find_connector(integration.connector)
+    problems = list(settings_problems(connector, integration.all_settings).values())
+    if connector.discover is not None:
+        if integration.discovered_at is None:
+            problems.append("The client's form has not been pulled yet.")
+        open_rows = [
+            str(row)
+            for row in integration.mappings.filter(remote_required=True, source=FieldMapping.Source.NOTHING)
+            if row.state != FieldMapping.State.VANISHED
+        ]
+        if open_rows:
+            count = f"{len(open_rows)} required field{'s' if len(open_rows) > 1 else ''} of the client"
+            problems.append(f"{count} {'have' if len(open_rows) > 1 else 'has'} no value yet: {', '.join(open_rows)}.")
+    return problems
+
+
+def integration_switch(integration: Integration, on: bool) -> None:
+    """Switch an integration on, which lets out what waited for it, or pause it, which parks what is due.
+
+    ConnectorError says why it can't be switched on.
+    """
+    if on and (problems := integration_problems(integration)):
+        raise ConnectorError(" ".join(problems))
+    with transaction.atomic():
+        integration.state = IntegrationState.ON if on else IntegrationState.PAUSED
+        integration.state_reason = ""
+        integration.failures = 0
+        integration.open_until = None
+        integration.save(update_fields=["state", "state_reason", "failures", "open_until", "updated_at"])
+        deliveries = Delivery.objects.filter(integration=integration)
+        if on:
+            _requeue(deliveries.filter(state=DeliveryState.HELD).values_list("pk", flat=True))
+            wake(DELIVER_TASK, integration.pk)
+        else:
+            deliveries.filter(state=DeliveryState.QUEUED).update(
+                state=DeliveryState.HELD, reason=PAUSED, next_try_at=None
+            )
+
+
+def integration_hold(integration_id: int, words: str) -> None:
+    """Stop an integration until a person acts, because the client's answer says that it is set up wrongly."""
+    with transaction.atomic():
+        changed = Integration.objects.filter(pk=integration_id, state=IntegrationState.ON).update(
+            state=IntegrationState.NEEDS_A_LOOK, state_reason=words
+        )
+        if changed:
+            Delivery.objects.filter(integration=integration_id, state=DeliveryState.QUEUED).update(
+                state=DeliveryState.HELD, reason=f"Waiting: {words}", next_try_at=None
+            )
+
+
+def next_try(tries: int, outcome: Outcome, now: dt.datetime) -> dt.datetime | None:
+    """When to try again after this many tries that decided nothing; None when the schedule is at its end."""
+    if tries > len(TRY_SECONDS):
+        return None
+    wait = TRY_SECONDS[tries - 1] * settings.SCHEDULE_FACTOR * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    if outcome.after_s is not None:
+        wait = max(outcome.after_s, 0)
+    return now + dt.timedelta(seconds=wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a delivery stands after a try: what the outcome UPDATE writes."""
+
+    state: DeliveryState
+    reason: str
+    next_try_at: dt.datetime | None = None
+
+
+def standing_after(tries: int, outcome: Outcome, now: dt.datetime) -> Standing:
+    """What follows from the outcome of a delivery's latest try (the `tries`-th)."""
+    match outcome.kind:
+        case OutcomeKind.DELIVERED:
+            return Standing(DeliveryState.DELIVERED, outcome.message)
+        case OutcomeKind.REFUSED:
+            return Standing(DeliveryState.REFUSED, outcome.message)
+        case OutcomeKind.MISCONFIGURED:
+            return Standing(DeliveryState.HELD, f"Waiting: {outcome.message}")
+        case OutcomeKind.UNKNOWN:
+            return Standing(DeliveryState.UNKNOWN, outcome.message)
+        case OutcomeKind.RETRY:
+            when = next_try(tries, outcome, now)
+            if when is None:
+                return Standing(DeliveryState.EXHAUSTED, f"Given up after {tries} tries. {outcome.message}")
+            return Standing(DeliveryState.QUEUED, outcome.message, when)
+
+
+def breaker_record(integration_id: int, outcomes: Sequence[OutcomeKind], now: dt.datetime) -> None:
+    """Count calls that decided nothing; a run of them opens the breaker, one answer closes it."""
+    failed = sum(kind == OutcomeKind.RETRY for kind in outcomes)
+    integration = Integration.objects.only("failures", "open_until").get(pk=integration_id)
+    if failed < len(outcomes):
+        if integration.failures or integration.open_until:
+            Integration.objects.filter(pk=integration_id).update(failures=0, open_until=None, state_reason="")
+        return
+    failures = integration.failures + failed
+    changes: dict[str, object] = {"failures": failures}
+    if failures >= BREAKER_FAILURES:
+        step = min((failures - BREAKER_FAILURES), len(BREAKER_SECONDS) - 1)
+        pause = BREAKER_SECONDS[step] * settings.SCHEDULE_FACTOR
+        changes["open_until"] = now + dt.timedelta(seconds=pause)
+        changes["state_reason"] = "The client's system does not answer as it should. Tries go on, one at a time."
+    Integration.objects.filter(pk=integration_id).update(**changes)
+
+
+def deliveries_due() -> list[int]:
+    """Integrations that are on and have a delivery that is due."""
+    now = timezone.now()
+    due = Delivery.objects.filter(state=DeliveryState.QUEUED, next_try_at__lte=now).values("integration_id").distinct()
+    return list(Integration.objects.filter(pk__in=due, state=IntegrationState.ON).values_list("pk", flat=True))
+
+
+def leases_expire() -> int:
+    """Take back what a dead worker held; how many that were.
+
+    Where the client honours idempotency keys it goes out again; where not, nobody knows whether it arrived, and it is shown
+    as in doubt.
+    """
+    now = timezone.now()
+    lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
+    again = lost.filter(integration__honours_keys=True, integration__state=IntegrationState.ON)
+    count = Delivery.objects.filter(pk__in=again.values("pk"), lease_until__lt=now).update(
+        state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason="Its worker stopped: it is sent again."
+    )
+    parked = lost.filter(integration__honours_keys=True)
+    count += Delivery.objects.filter(pk__in=parked.values("pk"), lease_until__lt=now).update(
+        state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=PAUSED
+    )
+    count += lost.update(
+        state=DeliveryState.UNKNOWN,
+        lease_until=None,
+        next_try_at=None,
+        reason="Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it.",
+    )
+    return count
+
+
+def _requeue(ids: Iterable[int]) -> None:
+    Delivery.objects.filter(pk__in=list(ids)).update(
+        state=DeliveryState.QUEUED, reason="", next_try_at=timezone.now(), tries=0, lease_until=None
+    )

@@ -1,0 +1,377 @@
+"""Stage 3, its sending: claims due deliveries of one integration, runs their flows at once, records what they came to.
+
+One worker thread of a process works an integration at a time, with many requests in flight; workers of other processes are
+kept apart by the claims. A claim is a lease with a fencing number: who lost it can't write over its successor.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from integrations.delivery import Standing, breaker_record, integration_hold, standing_after
+from integrations.flows import Finished, Runner, connector_call, token_get, token_renew
+from integrations.kit.contract import (
+    Connector,
+    ConnectorError,
+    NoAnswer,
+    Outcome,
+    OutcomeKind,
+    Payload,
+    misconfigured,
+    retry,
+    unknown,
+)
+from integrations.kit.mapping import LeadFacts, MappingProblem, Row, compile_rows
+from integrations.kit.registry import connector as find_connector
+from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
+from integrations.reconciliation import first_poll_at
+from leads.database import insert_rows, update_rows
+
+logger = logging.getLogger(__name__)
+
+_OUTCOME = (
+    "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
+    "mapping_version",
+)  # fmt: skip
+_ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery that this worker holds, with what it needs to go out."""
+
+    id: int
+    fence: int
+    tries: int
+    key: uuid.UUID
+    kind: str
+    data: dict[str, Any]
+    test: bool
+    lead: LeadFacts
+    renewed: bool = False
+
+
+class _Turns:
+    """Lets one thread of this process work an integration; one that comes meanwhile makes it look once more."""
+
+    def __init__(self) -> None:
+        self._again: dict[int, bool] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, integration_id: int) -> bool:
+        with self._lock:
+            if integration_id in self._again:
+                self._again[integration_id] = True
+                return False
+            self._again[integration_id] = False
+            return True
+
+    def again(self, integration_id: int) -> bool:
+        with self._lock:
+            if self._again[integration_id]:
+                self._again[integration_id] = False
+                return True
+            del self._again[integration_id]
+            return False
+
+    def drop(self, integration_id: int) -> None:
+        with self._lock:
+            self._again.pop(integration_id, None)
+
+
+_turns = _Turns()
+
+
+def integration_deliver(integration_id: int) -> int:
+    """Send what is due for an integration until nothing is; how many tries that were.
+
+    Returns at once where another thread of this process is at it: that one looks again before it ends.
+    """
+    if not _turns.begin(integration_id):
+        return 0
+    total = 0
+    try:
+        while True:
+            total += _Run(integration_id).work()
+            if not _turns.again(integration_id):
+                return total
+    except BaseException:
+        _turns.drop(integration_id)
+        raise
+
+
+class _Run:
+    """One worker's turn at one integration."""
+
+    def __init__(self, integration_id: int) -> None:
+        self.integration = Integration.objects.get(pk=integration_id)
+        self.connector: Connector = find_connector(self.integration.connector)
+        self.values = self.integration.all_settings
+        self.held: dict[int, Claimed] = {}
+        self.token = ""
+        self.tried = 0
+
+    def work(self) -> int:
+        now = timezone.now()
+        probing = self.integration.open_until is not None
+        if self.integration.state != IntegrationState.ON or (probing and self.integration.open_until > now):
+            return 0
+        if not self._has_due(now) or not self._log_in():
+            return 0
+        self.runner: Runner[Claimed] = Runner(self.connector, self._host)
+        limit = 1 if probing else settings.DELIVERY_BATCH
+        if not self.integration.honours_keys:
+            # What is claimed when a worker dies is in doubt; the fewer the better.
+            limit = min(limit, self.connector.manifest.concurrency * 2)
+        more, beat = True, time.monotonic()
+        while True:
+            if more and len(self.held) <= limit // 2:
+                wanted = limit - len(self.held)
+                claimed = self._claim(wanted)
+                more = len(claimed) == wanted and not probing
+                self._start(claimed)
+            if not self.held:
+                return self.tried
+            ended = self.runner.finished(settings.DELIVERY_LEASE_SECONDS / 3)
+            if ended and self._record(ended):
+                more = False
+            if time.monotonic() - beat > settings.DELIVERY_LEASE_SECONDS / 3:
+                beat = time.monotonic()
+                self._extend_leases()
+
+    def _has_due(self, now: dt.datetime) -> bool:
+        due = Delivery.objects.filter(integration=self.integration, state=DeliveryState.QUEUED, next_try_at__lte=now)
+        return due.exists()
+
+    def _log_in(self) -> bool:
+        try:
+            self._host = self.connector.host(connector_call(self.connector, self.values))
+            self.token = token_get(self.connector, self.values)
+        except ConnectorError as error:
+            if not error.passing:
+                integration_hold(self.integration.pk, error.message)
+                return False
+        except NoAnswer:
+            pass
+        else:
+            return True
+        breaker_record(self.integration.pk, [OutcomeKind.RETRY], timezone.now())
+        return False
+
+    def _claim(self, limit: int) -> list[Claimed]:
+        adapt = connection.ops.adapt_datetimefield_value
+        now = timezone.now()
+        lock = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH due AS MATERIALIZED (
+                    SELECT id FROM integrations_delivery
+                    WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s
+                    ORDER BY next_try_at, id LIMIT %s {lock}
+                )
+                UPDATE integrations_delivery
+                SET state = 'sending', fence = fence + 1, tries = tries + 1, lease_until = %s
+                WHERE id IN (SELECT id FROM due) RETURNING id
+                """,  # noqa: S608
+                [self.integration.pk, adapt(now), limit, adapt(self._lease(now))],
+            )
+            ids = [row[0] for row in cursor.fetchall()]
+        return _load(ids)
+
+    def _lease(self, now: dt.datetime) -> dt.datetime:
+        return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+
+    def _extend_leases(self) -> None:
+        Delivery.objects.filter(pk__in=list(self.held), state=DeliveryState.SENDING).update(
+            lease_until=self._lease(timezone.now())
+        )
+
+    def _start(self, claimed: Sequence[Claimed]) -> None:
+        flows, unmade = [], []
+        for item in claimed:
+            self.held[item.id] = item
+            try:
+                payload = self._payload(item)
+            except MappingProblem as problem:
+                unmade.append((item, problem))
+                continue
+            call = connector_call(self.connector, self.values, token=self.token, key=item.key.hex)
+            flows.append((item, self.connector.deliver(call, payload)))
+        if unmade:
+            self._hold_unmade(unmade)
+        if flows:
+            self.runner.start(flows)
+
+    def _payload(self, item: Claimed) -> Payload:
+        if item.kind != Delivery.Kind.LEAD:
+            return Payload(kind=item.kind, data=item.data, test=item.test)  # type: ignore[arg-type]
+        fields = _compiled(self.integration.pk, self.integration.mapping_version)(item.lead)
+        sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
+        if {"token", "subdomain"} <= set(sync):
+            fields[sync["token"]] = item.key.hex
+            fields[sync["subdomain"]] = settings.INSTANCE_SUBDOMAIN
+        return Payload(kind="lead", fields=fields, test=item.test)
+
+    def _hold_unmade(self, unmade: Sequence[tuple[Claimed, MappingProblem]]) -> None:
+        """What can't be made of a lead is not sent half empty: it waits, with each field named."""
+        rows = []
+        for item, problem in unmade:
+            del self.held[item.id]
+            words = "Waiting: " + " ".join(text for _, text in problem.problems)
+            standing = Standing(DeliveryState.HELD, words)
+            rows.append(self._row(item, standing, Outcome(OutcomeKind.MISCONFIGURED, problems=problem.problems)))
+        update_rows(Delivery, ["id", "fence"], _OUTCOME, rows)
+
+    def _record(self, ended: Sequence[Finished[Claimed]]) -> bool:
+        """Write down what tries came to, in one UPDATE and one INSERT; True when no more is to be claimed now."""
+        now = timezone.now()
+        rows, attempts, kinds, again = [], [], [], []
+        stop = ""
+        for end in ended:
+            item, outcome = end.job, self._outcome(end)
+            if outcome.renew_token and not item.renewed:
+                again.append(replace(item, renewed=True))
+                continue
+            del self.held[item.id]
+            kinds.append(outcome.kind)
+            rows.append(self._row(item, standing_after(item.tries, outcome, now), outcome))
+            attempts.append(
+                (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message)
+                + ([exchange.as_dict() for exchange in end.log],)
+            )
+            if outcome.kind == OutcomeKind.MISCONFIGURED:
+                stop = outcome.message
+        self.tried += len(rows)
+        if rows:
+            with transaction.atomic():
+                update_rows(Delivery, ["id", "fence"], _OUTCOME, rows)
+                insert_rows(Attempt, _ATTEMPT, attempts)
+                breaker_record(self.integration.pk, kinds, now)
+                if stop:
+                    integration_hold(self.integration.pk, stop)
+        if again:
+            self._renew()
+            self._start(again)
+        return bool(stop) or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
+
+    def _renew(self) -> None:
+        try:
+            self.token = token_renew(self.connector, self.values, self.token)
+        except (ConnectorError, NoAnswer):
+            # The flows go out with the old token once more, and their outcome says what is wrong.
+            logger.info("integration %s: no new token", self.integration.pk)
+
+    def _outcome(self, end: Finished[Claimed]) -> Outcome:
+        if end.error is None:
+            outcome: Outcome = end.value
+            if outcome.renew_token and end.job.renewed:
+                return misconfigured(outcome.message)
+            return outcome
+        if isinstance(end.error, NoAnswer):
+            if end.error.sent and not self.integration.honours_keys:
+                return unknown(f"{end.error} It may have arrived.")
+            return retry(str(end.error))
+        if isinstance(end.error, ConnectorError):
+            return retry(end.error.message) if end.error.passing else misconfigured(end.error.message)
+        logger.error("delivery %s: the connector failed", end.job.id, exc_info=end.error)
+        return retry("Our own software failed on the client's answer. It is tried again.")
+
+    def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
+        now = timezone.now()
+        arrived = outcome.kind == OutcomeKind.DELIVERED
+        asked = arrived and item.kind == Delivery.Kind.LEAD and self.connector.poll is not None
+        return (
+            item.id,
+            item.fence,
+            standing.state,
+            standing.reason,
+            [list(problem) for problem in outcome.problems],
+            standing.next_try_at,
+            None,
+            outcome.reference,
+            now if arrived else None,
+            first_poll_at(now) if asked and outcome.reference else None,
+            self.integration.mapping_version,
+        )
+
+
+def _load(ids: Sequence[int]) -> list[Claimed]:
+    rows = Delivery.objects.filter(pk__in=ids).order_by("next_try_at", "pk").values_list(
+        "pk", "fence", "tries", "key", "kind", "data", "test",
+        "lead_id", "lead__hash", "lead__created_at", "lead__ip", "lead__values",
+        "lead__link__name", "lead__link__channel", "lead__publisher_id", "lead__publisher__name",
+        "lead__campaign_id", "lead__campaign__name",
+    )  # fmt: skip
+    return [
+        Claimed(pk, fence, tries, key, kind, data, test, _facts(*lead))
+        for pk, fence, tries, key, kind, data, test, *lead in rows
+    ]
+
+
+def _facts(
+    lead_id: int | None,
+    lead_hash: uuid.UUID | None,
+    created_at: dt.datetime | None,
+    ip: str | None,
+    values: dict[str, str] | None,
+    link_name: str | None,
+    link_channel: str | None,
+    publisher_id: int | None,
+    publisher_name: str | None,
+    campaign_id: int | None,
+    campaign_name: str | None,
+) -> LeadFacts:
+    if lead_id is None or lead_hash is None or created_at is None:
+        return LeadFacts(values={}, facts={})
+    return LeadFacts(
+        values=values or {},
+        facts={
+            "id": str(lead_id),
+            "hash": lead_hash.hex,
+            "created": created_at.isoformat(),
+            "ip": ip or "",
+            "link.name": link_name or "",
+            "link.channel": link_channel or "",
+            "publisher.id": str(publisher_id),
+            "publisher.name": publisher_name or "",
+            "campaign.id": str(campaign_id),
+            "campaign.name": campaign_name or "",
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def _compiled(integration_id: int, mapping_version: int) -> Callable[[LeadFacts], dict[str, str]]:
+    """The integration's mapping as one function; the version says when it is another one."""
+    integration = Integration.objects.get(pk=integration_id)
+    return compile_rows(mapping_rows(integration))
+
+
+def mapping_rows(integration: Integration) -> list[Row]:
+    """The stored mapping as the kit reads it; what vanished from the client's form is left out."""
+    return [
+        Row(
+            remote_key=row.remote_key,
+            label=str(row),
+            required=row.remote_required,
+            source=row.source,
+            value=row.value,
+            value_map=row.value_map,
+            transforms=row.transforms,
+            choices=frozenset(choice["value"] for choice in row.remote_choices),
+        )
+        for row in integration.mappings.exclude(state="vanished")
+    ]

@@ -1,0 +1,198 @@
+"""Runs connectors' flows for the stages: the process's one event loop, and the tokens that its flows carry.
+
+A token belongs to a credential (connector, host and secrets), is kept encrypted in a row, and is shared by every worker and
+integration with that credential, so that log-ins stay far below the client's limit (facts, sections 1d and 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings
+from django.utils import timezone
+
+from integrations.kit.contract import Call, Connector, Flow
+from integrations.kit.flow import Exchange, run_async, run_sync
+from integrations.kit.http import Session
+from integrations.models import RemoteToken
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# A token is given up this long before its end, so that none ends on its way to the client.
+TOKEN_MARGIN = dt.timedelta(seconds=120)
+SINGLE_CALL_SECONDS = 10
+
+
+@dataclass(slots=True)
+class Finished(Generic[T]):
+    """A flow that ended: its value, or what it raised; what was said on the wire (redacted); when and how long (ms)."""
+
+    value: Any = None
+    error: Exception | None = None
+    log: list[Exchange] = field(default_factory=list)
+    started_at: dt.datetime = field(default_factory=timezone.now)
+    took_ms: int = 0
+    job: T = None  # type: ignore[assignment]
+
+
+class Runner(Generic[T]):
+    """Runs flows of one connector on the loop, so many to a host at once; what has finished is taken out as it ends.
+
+    A job is whatever the caller knows a flow by.
+    """
+
+    def __init__(self, connector: Connector, host: str) -> None:
+        self._host = host
+        self._size = connector.manifest.concurrency
+        self._finished: queue.SimpleQueue[Finished[T]] = queue.SimpleQueue()
+        self._runtime = runtime()
+        self.running = 0
+
+    def start(self, jobs: Iterable[tuple[T, Flow[Any]]]) -> None:
+        """Start flows; returns at once."""
+        started = list(jobs)
+        self.running += len(started)
+        self._runtime.submit(self._start(started))
+
+    def finished(self, timeout_s: float) -> list[Finished[T]]:
+        """What has ended: waits for the first up to `timeout_s`, then takes all that is there; [] if none ended."""
+        ended: list[Finished[T]] = []
+        try:
+            ended.append(self._finished.get(timeout=timeout_s))
+            while True:
+                ended.append(self._finished.get_nowait())
+        except queue.Empty:
+            self.running -= len(ended)
+            return ended
+
+    async def _start(self, jobs: list[tuple[T, Flow[Any]]]) -> None:
+        for job, flow in jobs:
+            task = asyncio.create_task(self._run(job, flow))
+            self._runtime.tasks.add(task)
+            task.add_done_callback(self._runtime.tasks.discard)
+
+    async def _run(self, job: T, flow: Flow[Any]) -> None:
+        async with self._runtime.slot(self._host, self._size):
+            end: Finished[T] = Finished(job=job)
+            clock = time.monotonic()
+            try:
+                end.value = await run_async(flow, self._runtime.open_session(), end.log)
+            except Exception as error:  # noqa: BLE001  each flow fails for itself; the caller reads the error
+                end.error = error
+            end.took_ms = int((time.monotonic() - clock) * 1000)
+        self._finished.put(end)
+
+
+class Runtime:
+    """One event loop in a thread of its own, with one HTTP session that is kept between batches."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.session: Session | None = None
+        self.slots: dict[str, asyncio.Semaphore] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        threading.Thread(target=self._run, name="flows", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Any:
+        """Start a coroutine on the loop; a concurrent.futures.Future of its result."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def open_session(self) -> Session:
+        """The session; to be called on the loop."""
+        if self.session is None:
+            self.session = Session(settings.CONNECTOR_PRIVATE_HOSTS)
+        return self.session
+
+    def slot(self, host: str, size: int) -> asyncio.Semaphore:
+        """What keeps the calls to one host under its concurrency; to be used on the loop."""
+        if host not in self.slots:
+            self.slots[host] = asyncio.Semaphore(size)
+        return self.slots[host]
+
+
+_runtimes: dict[int, Runtime] = {}
+_runtime_lock = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """This process's runtime; a forked worker gets one of its own."""
+    with _runtime_lock:
+        pid = os.getpid()
+        if pid not in _runtimes:
+            _runtimes[pid] = Runtime()
+        return _runtimes[pid]
+
+
+def connector_call(connector: Connector, values: Mapping[str, Any], *, token: str = "", key: str = "") -> Call:
+    """What a connector may see: its settings and the deployment's keys that its manifest names."""
+    environment = {name: settings.CONNECTOR_ENVIRONMENT[name] for name in connector.manifest.environment}
+    return Call(settings=values, environment=environment, token=token, idempotency_key=key)
+
+
+def run_step(
+    connector: Connector, step: Callable[[Call], Flow[T]], values: Mapping[str, Any], *, fresh_login: bool = False
+) -> T:
+    """Run one step for a person who waits: logged in, and bounded to a few seconds a request.
+
+    ConnectorError where a person can mend it, NoAnswer where the client gave no answer.
+    """
+    token = token_get(connector, values, fresh=fresh_login)
+    log: list[Exchange] = []
+    return run_sync(
+        step(connector_call(connector, values, token=token)),
+        log,
+        timeout_s=SINGLE_CALL_SECONDS,
+        private_hosts=settings.CONNECTOR_PRIVATE_HOSTS,
+    )
+
+
+def token_get(connector: Connector, values: Mapping[str, Any], *, fresh: bool = False) -> str:
+    """A token that is still good for a while, logging in where there is none; "" for a connector without log-in."""
+    if connector.authenticate is None:
+        return ""
+    call = connector_call(connector, values)
+    credential = _credential(connector, call)
+    now = timezone.now()
+    if not fresh:
+        kept = RemoteToken.objects.filter(credential=credential, expires_at__gt=now + TOKEN_MARGIN).first()
+        if kept is not None:
+            return str(kept.token["value"])
+    token = run_sync(
+        connector.authenticate(call), [], timeout_s=SINGLE_CALL_SECONDS, private_hosts=settings.CONNECTOR_PRIVATE_HOSTS
+    )
+    RemoteToken.objects.update_or_create(
+        credential=credential,
+        defaults={
+            "token": {"value": token.value},
+            "expires_at": now + dt.timedelta(seconds=token.expires_in_s),
+        },
+    )
+    return token.value
+
+
+def token_renew(connector: Connector, values: Mapping[str, Any], refused: str) -> str:
+    """A token other than the refused one: a colleague's newer one where there is one, else from a new log-in."""
+    current = token_get(connector, values)
+    return current if current != refused else token_get(connector, values, fresh=True)
+
+
+def _credential(connector: Connector, call: Call) -> str:
+    secrets = {field.name: call.settings.get(field.name) for field in connector.manifest.settings if field.type == "secret"}
+    text = json.dumps([connector.manifest.slug, connector.host(call), secrets], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

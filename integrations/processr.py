@@ -1,0 +1,126 @@
+"""Stage 2: received leads become judged leads with their deliveries queued; changed flags become status deliveries.
+
+A batch is one transaction: a lead is never judged without its deliveries, and never queued twice.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from integrations.delivery import Wish, accepting, deliveries_add
+from integrations.kit.registry import connectors
+from integrations.models import Delivery, Integration, IntegrationState
+from leads.models import Lead, LeadChange, Status
+from leads.status import Judgement, leads_judge
+
+PROCESS_TASK = "integrations.process_leads"
+BATCH = 500
+
+
+def leads_due() -> bool:
+    """Whether a received lead waits to be judged."""
+    return Lead.objects.filter(processed_at__isnull=True).exists()
+
+
+def changes_due() -> bool:
+    """Whether a changed flag waits to be handed over."""
+    return LeadChange.objects.filter(sync_due=True).exists()
+
+
+def leads_process() -> int:
+    """Judge all received leads and queue what goes out; how many that were."""
+    total = 0
+    while count := _process_batch():
+        total += count
+    return total
+
+
+def _process_batch() -> int:
+    with transaction.atomic():
+        leads = list(
+            Lead.objects.select_for_update(skip_locked=True)
+            .filter(processed_at__isnull=True)
+            .order_by("id")
+            .only("campaign_id", "status", "sync_subdomain", "sync_token")[:BATCH]
+        )
+        if not leads:
+            return 0
+        judgements = {lead.pk: _judge(lead) for lead in leads}
+        leads_judge(judgements, tell={lead.pk: bool(lead.sync_subdomain and lead.sync_token) for lead in leads})
+        integrations = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
+        deliveries_add(
+            Wish(integration, Delivery.Kind.LEAD, lead.pk, test=judgements[lead.pk].status == Status.TEST)
+            for lead in leads
+            if judgements[lead.pk].status in (Status.VALID, Status.TEST)
+            for integration in integrations[lead.campaign_id]
+        )
+    return len(leads)
+
+
+def _judge(lead: Lead) -> Judgement:
+    """A lead that passed its form is valid as long as its campaign has no quality jobs; a test lead stays a test."""
+    return Judgement(Status.TEST if lead.status == Status.TEST else Status.VALID)
+
+
+def changes_hand_over() -> int:
+    """Queue a status delivery for each flag that the instance of the lead's origin is yet to be told of; how many."""
+    total = 0
+    while count := _hand_over_batch():
+        total += count
+    return total
+
+
+def _hand_over_batch() -> int:
+    with transaction.atomic():
+        changes = list(
+            LeadChange.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(sync_due=True)
+            .select_related("lead")
+            .order_by("id")[:BATCH]
+        )
+        if not changes:
+            return 0
+        origins: dict[tuple[int, str], Integration] = {}
+        wishes = []
+        for change in changes:
+            origin = (change.lead.campaign_id, change.lead.sync_subdomain)
+            if origin not in origins:
+                origins[origin] = _status_integration(*origin)
+            wishes.append(
+                Wish(origins[origin], Delivery.Kind.STATUS, change.lead_id, data=_status_data(change))
+            )
+        deliveries_add(wishes)
+        LeadChange.objects.filter(pk__in=[change.pk for change in changes]).update(sync_due=False)
+    return len(changes)
+
+
+def _status_data(change: LeadChange) -> dict[str, str]:
+    return {
+        "token": change.lead.sync_token,
+        "verdict": change.flag or change.status,
+        "reason_code": change.reason_code,
+        "comment": change.comment,
+        "by": change.by,
+        "event_id": change.event_id.hex,
+        "decided_at": change.decided_at.isoformat(),
+    }
+
+
+def _status_integration(campaign_id: int, subdomain: str) -> Integration:
+    """The engine's own integration of a campaign to an instance that leads came from, made when first needed."""
+    slug = next(
+        slug for slug, found in connectors().items() if "status" in found.manifest.accepts and not found.manifest.offered
+    )
+    integration, _ = Integration.objects.get_or_create(
+        campaign_id=campaign_id,
+        name=f"Status changes to {subdomain}",
+        defaults={
+            "connector": slug,
+            "settings": {"subdomain": subdomain},
+            "state": IntegrationState.ON,
+            "managed": True,
+            # A repeated status change is recognised by its event id.
+            "honours_keys": True,
+        },
+    )
+    return integration

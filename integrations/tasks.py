@@ -1,0 +1,65 @@
+"""Celery tasks: one line to a service each. Their names are how stages wake each other; none carries data of a person."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
+from integrations.dispatch import integration_deliver
+from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
+from integrations.reconciliation import (
+    APPLY_TASK,
+    POLL_TASK,
+    integration_poll,
+    integrations_to_poll,
+    updates_due,
+    verdicts_apply,
+)
+from leads.status import STATUS_SYNC_TASK
+from leads.wake import wake
+
+
+@shared_task(name=PROCESS_TASK)
+def process_leads() -> None:
+    """Stage 2: judge received leads."""
+    leads_process()
+
+
+@shared_task(name=DELIVER_TASK)
+def deliver_due(integration_id: int) -> None:
+    """Stage 3: send what is due for one integration."""
+    integration_deliver(integration_id)
+
+
+@shared_task(name=APPLY_TASK)
+def apply_verdicts() -> None:
+    """Stage 4: apply what clients said."""
+    verdicts_apply()
+
+
+@shared_task(name=STATUS_SYNC_TASK)
+def hand_over_changes() -> None:
+    """Queue changed flags for the instances that leads came from."""
+    changes_hand_over()
+
+
+@shared_task(name=POLL_TASK)
+def poll_verdicts(integration_id: int) -> None:
+    """Stage 4: ask one client for verdicts that are due."""
+    integration_poll(integration_id)
+
+
+@shared_task(name="integrations.sweep")
+def sweep() -> None:
+    """Find whatever a lost wake-up left behind, and what has become due by time."""
+    leases_expire()
+    if leads_due():
+        wake(PROCESS_TASK)
+    if changes_due():
+        wake(STATUS_SYNC_TASK)
+    if updates_due():
+        wake(APPLY_TASK)
+    for integration_id in deliveries_due():
+        wake(DELIVER_TASK, integration_id)
+    for integration_id in integrations_to_poll():
+        wake(POLL_TASK, integration_id)
