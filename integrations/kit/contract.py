@@ -21,23 +21,24 @@ class ConnectorError(Exception):
 
     `field` names the settings field that it is about, if it is about one. `passing`: nothing was decided (the client is busy
     or broken) and the same call may go through later, so nobody has to act; `after_s` is when they ask to be called again,
-    where they say.
+    where they say. `renew_token`: the token was refused; get a new one and run the step once more.
     """
 
-    def __init__(self, message: str, field: str = "", *, passing: bool = False, after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        field: str = "",
+        *,
+        passing: bool = False,
+        renew_token: bool = False,
+        after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.passing = passing
         self.renew_token = renew_token
         self.after_s = after_s
-
-
-class TokenRefused(ConnectorError):
-    """Raised by check, options, discover and poll: the token is no longer good. Get a new one and run the step once more."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message, field, passing=True)
 
 
 class NoAnswer(Exception):
