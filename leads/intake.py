@@ -1,0 +1,109 @@
+"""Stage 1: checked leads become rows. One seam, `submit`; many leads share one statement and one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from leads.batcher import Batcher
+from leads.database import insert_rows
+from leads.models import Lead
+from leads.models.lead import Status
+from leads.wake import wake
+
+# The stage that works what was received; named, never imported.
+PROCESS_TASK = "integrations.process_leads"
+MAX_KEY_CHARS = 255
+
+
+class LeadRow(NamedTuple):
+    """A lead to be written. Its fields are columns, in the order of COLUMNS."""
+
+    hash: uuid.UUID
+    campaign_id: int
+    publisher_id: int
+    form_id: int
+    form_version: int
+    link_id: int | None
+    values: dict[str, str]
+    status: str = Status.PENDING.value
+    ip: str | None = None
+    idempotency_key: str | None = None
+    body_digest: str = ""
+    sync_subdomain: str = ""
+    sync_token: str = ""
+
+
+COLUMNS = tuple(name.removesuffix("_id") for name in LeadRow._fields)
+
+
+class KeyReused(Exception):
+    """The idempotency key came before, with another lead."""
+
+
+def body_digest(pairs: Sequence[tuple[str, str]], *addressed_to: object) -> str:
+    """What makes two posts the same: the values in any order, and where they were posted to."""
+    said = json.dumps([[str(part) for part in addressed_to], sorted(pairs)])
+    return hashlib.sha256(said.encode("ascii")).hexdigest()
+
+
+def leads_insert(rows: Sequence[LeadRow]) -> list[int | Exception]:
+    """Write leads in one statement; return their ids in the same order.
+
+    A row whose idempotency key its publisher has used before is not written: its answer is the first lead's id, or KeyReused
+    if that lead was another one. The same goes for a row that was written by an earlier try of this batch.
+    """
+    written = insert_rows(Lead, COLUMNS, rows, on_conflict="DO NOTHING", returning=("id", "hash"))
+    ids = {_uuid(lead_hash): lead_id for lead_id, lead_hash in written}
+    repeats = [row for row in rows if row.hash not in ids]
+    earlier = _earlier(repeats) if repeats else {}
+    if written:
+        wake(PROCESS_TASK)
+    return [ids[row.hash] if row.hash in ids else _first_answer(row, earlier) for row in rows]
+
+
+def lead_of_key(publisher_id: int, idempotency_key: str, digest: str) -> int | None:
+    """The lead that was received with this key; None if there is none. Raises KeyReused."""
+    found = Lead.objects.filter(publisher_id=publisher_id, idempotency_key=idempotency_key)
+    for lead_id, first_digest in found.values_list("pk", "body_digest"):
+        if first_digest != digest:
+            raise KeyReused
+        return int(lead_id)
+    return None
+
+
+def _uuid(value: object) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
+
+
+def _earlier(rows: Sequence[LeadRow]) -> dict[object, tuple[int, str]]:
+    keys = {row.idempotency_key for row in rows if row.idempotency_key is not None}
+    found = Lead.objects.filter(
+        Q(hash__in=[row.hash for row in rows])
+        | Q(publisher_id__in={row.publisher_id for row in rows}, idempotency_key__in=keys)
+    ).values_list("pk", "hash", "publisher_id", "idempotency_key", "body_digest")
+    earlier: dict[object, tuple[int, str]] = {}
+    for lead_id, lead_hash, publisher_id, key, digest in found:
+        earlier[lead_hash] = earlier[(publisher_id, key)] = (lead_id, digest)
+    return earlier
+
+
+def _first_answer(row: LeadRow, earlier: dict[object, tuple[int, str]]) -> int | Exception:
+    found = earlier.get(row.hash) or earlier.get((row.publisher_id, row.idempotency_key))
+    if found is None:
+        return RuntimeError("a lead was neither written nor found")
+    lead_id, digest = found
+    return lead_id if digest == row.body_digest else KeyReused()
+
+
+batcher: Batcher[LeadRow, int] = Batcher("intake", leads_insert)
+
+
+async def submit(row: LeadRow) -> int:
+    """Receive a lead: its id, once it is committed. Raises Overloaded, KeyReused, or what the row failed with."""
+    return await batcher.submit(row)

@@ -1,0 +1,124 @@
+"""Calls per credential in a rolling window (facts, section 7): 429 with Retry-After beyond it.
+
+Kept in memory for one process, in Redis for many. A refused call is not counted, so that a client that keeps asking gets in as
+soon as the window frees. When Redis does not answer, each process counts for itself: nobody is shut out by its failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+import time
+import weakref
+from collections import OrderedDict, deque
+from typing import Any, Literal
+
+from django.conf import settings
+from redis import RedisError
+from redis import asyncio as redis_asyncio
+
+from leads.web import refusal
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["logins", "results", "calls"]
+
+MAX_KEYS = 50_000
+BUCKETS = 60
+REDIS_SECONDS = 0.5
+REDIS_PAUSE_SECONDS = 5.0
+
+# One atomic step: forget what left the window, then count this call or say for how long it is full. The counts stand in
+# sixtieths of the window; Redis's own clock is the one clock of all processes.
+_COUNT = """
+local now = redis.call('TIME')
+local window, limit, buckets = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local width = window / buckets
+local clock = tonumber(now[1]) + tonumber(now[2]) / 1000000
+local current = math.floor(clock / width)
+local total, oldest = 0, current
+local counts = redis.call('HGETALL', KEYS[1])
+for i = 1, #counts, 2 do
+  local bucket = tonumber(counts[i])
+  if bucket <= current - buckets then
+    redis.call('HDEL', KEYS[1], counts[i])
+  else
+    total = total + tonumber(counts[i + 1])
+    if bucket < oldest then oldest = bucket end
+  end
+end
+if total >= limit then
+  return tostring((oldest + buckets) * width - clock)
+end
+redis.call('HINCRBY', KEYS[1], tostring(current), 1)
+redis.call('PEXPIRE', KEYS[1], math.ceil((window + width) * 1000))
+return '0'
+"""
+
+
+class _Memory:
+    def __init__(self) -> None:
+        self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def wait(self, key: str, limit: int, window: float) -> float:
+        now = time.monotonic()
+        calls = self._calls.get(key)
+        if calls is None:
+            if len(self._calls) >= MAX_KEYS:
+                self._calls.popitem(last=False)
+            calls = self._calls[key] = deque()
+        else:
+            self._calls.move_to_end(key)
+        while calls and calls[0] <= now - window:
+            calls.popleft()
+        if len(calls) >= limit:
+            return calls[0] + window - now
+        calls.append(now)
+        return 0.0
+
+    def clear(self) -> None:
+        self._calls.clear()
+
+
+_memory = _Memory()
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+_redis_paused_until = 0.0
+
+
+async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
+    global _redis_paused_until
+    if time.monotonic() < _redis_paused_until:
+        return None
+    loop = asyncio.get_running_loop()
+    try:
+        if loop not in _clients:
+            _clients[loop] = redis_asyncio.from_url(settings.REDIS_URL).register_script(_COUNT)
+        async with asyncio.timeout(REDIS_SECONDS):
+            # The key names no one: what a client presents may be a secret.
+            name = "limit:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+            return float(await _clients[loop](keys=[name], args=[window, limit, BUCKETS]))
+    except (RedisError, OSError, TimeoutError, ValueError) as error:
+        _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
+        logger.warning("limits are counted by each process for itself, Redis does not answer: %r", error)
+        return None
+
+
+async def count(kind: Kind, key: str) -> None:
+    """Count one call. Raises Refusal (429, with Retry-After in seconds) when the window is full."""
+    limit: int = getattr(settings, f"RATE_LIMIT_{kind.upper()}")
+    if limit <= 0:
+        return
+    window = float(settings.RATE_LIMIT_WINDOW_SECONDS)
+    key = f"{kind}:{key}"
+    wait = await _wait_in_redis(key, limit, window) if settings.REDIS_URL else None
+    if wait is None:
+        wait = _memory.wait(key, limit, window)
+    if wait > 0:
+        raise refusal(429, "Too Many Requests", {"Retry-After": str(max(1, math.ceil(wait)))})
+
+
+def forget() -> None:
+    """Start counting anew in this process."""
+    _memory.clear()

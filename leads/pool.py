@@ -1,0 +1,49 @@
+"""Database work for async handlers: two small pools of threads that own their connections.
+
+The event loop never waits for a query. Quick reads and slow work (password hashing, lists) have pools of their own, so
+that a flood of log-ins never holds up the look-up that a lead's token needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from django.db import connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_quick = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-quick")
+_slow = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-slow")
+
+
+def _run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    keep = False
+    try:
+        answer = work(*args, **kwargs)
+        # A PostgreSQL connection goes back to its pool. SQLite has no pool, and opening a file anew costs more than a
+        # query: each thread keeps its own.
+        keep = connection.vendor == "sqlite"
+        connection.queries_log.clear()
+        return answer
+    finally:
+        if not keep:
+            connection.close()
+
+
+def start(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
+    """Start a quick read; the future belongs to no event loop."""
+    return _quick.submit(_run, work, *args, **kwargs)
+
+
+async def quick(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do a quick read in a thread and wait for what it returns or raises."""
+    return await asyncio.wrap_future(_quick.submit(_run, work, *args, **kwargs))
+
+
+async def slow(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work that may take a while (hashing, long lists) in a thread of the other pool."""
+    return await asyncio.wrap_future(_slow.submit(_run, work, *args, **kwargs))

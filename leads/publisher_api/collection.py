@@ -1,0 +1,185 @@
+"""The lead collection of the platform API, for the instance's own users to read (facts, section 9)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Max, Q, QuerySet
+from django.utils.dateparse import parse_date, parse_datetime
+
+from leads import pool
+from leads.models import Lead, LeadChange
+from leads.publisher_api.callbacks import lead_hash_parsed
+from leads.publisher_api.callers import own_user
+from leads.web import Request, Response, json_response, refusal
+
+PATH = "/api/v4/leads"
+PER_PAGE = 30
+MAX_PER_PAGE = 100
+COMPLETE = 1000  # what every finished lead shows as its processrStatus
+JSON_LD = "application/ld+json"
+_OWN_COLUMNS = ("title", "firstName", "lastName", "email", "telephone", "postcode") + tuple(
+    f"addressLine{line}" for line in range(1, 5)
+)
+
+
+async def leads(request: Request) -> Response:
+    """GET /api/v4/leads and /api/v4/leads.jsonld: newest first.
+
+    Filters: campaign.id, leadHash, createdTs[after], createdTs[before], updatedTs[after], updatedTs[before] (a date or
+    an ISO time, both ends included); page, itemsPerPage (at most 100). Raises Refusal: 400 for a filter that can't be read.
+    """
+    await own_user(request)
+    arguments = dict(request.query)
+    body = await pool.slow(_collection, request.path, arguments)
+    return _answer(request, body)
+
+
+async def lead(request: Request) -> Response:
+    """GET /api/v4/leads/{id}."""
+    await own_user(request)
+    found = await pool.slow(_item, request.params["lead_id"])
+    if found is None:
+        raise refusal(404, "Not Found")
+    return _answer(request, {"@context": "/api/v4/contexts/Lead", **found})
+
+
+def _answer(request: Request, body: dict[str, Any]) -> Response:
+    answer = json_response(body)
+    if request.path.endswith(".jsonld") or JSON_LD in request.header("accept"):
+        return Response(answer.status, answer.body, f"{JSON_LD}; charset=utf-8")
+    return answer
+
+
+def _collection(path: str, arguments: dict[str, str]) -> dict[str, Any]:
+    page = _positive(arguments, "page", 1, 10**9)
+    per_page = _positive(arguments, "itemsPerPage", PER_PAGE, MAX_PER_PAGE)
+    found = _filtered(arguments)
+    total = found.count()
+    last = max(1, -(-total // per_page))
+    rows = _with_all(found.order_by("-pk"))[(page - 1) * per_page : page * per_page]
+
+    def at(number: int) -> str:
+        return f"{path}?{urlencode({**arguments, 'page': str(number)}, errors='replace')}"
+
+    view = {"@id": at(page), "@type": "hydra:PartialCollectionView", "hydra:first": at(1), "hydra:last": at(last)}
+    if page > 1:
+        view["hydra:previous"] = at(page - 1)
+    if page < last:
+        view["hydra:next"] = at(page + 1)
+    return {
+        "@context": "/api/v4/contexts/Lead",
+        "@id": PATH,
+        "@type": "hydra:Collection",
+        "hydra:member": _members(list(rows)),
+        "hydra:totalItems": total,
+        "hydra:view": view,
+        "hydra:search": _SEARCH,
+    }
+
+
+_SEARCH = {
+    "@type": "hydra:IriTemplate",
+    "hydra:template": PATH
+    + "{?campaign.id,leadHash,createdTs[after],createdTs[before],updatedTs[after],updatedTs[before],page,itemsPerPage}",
+    "hydra:variableRepresentation": "BasicRepresentation",
+    "hydra:mapping": [
+        {"@type": "IriTemplateMapping", "variable": name, "property": name.partition("[")[0], "required": False}
+        for name in (
+            "campaign.id", "leadHash", "createdTs[after]", "createdTs[before]", "updatedTs[after]", "updatedTs[before]",
+        )
+    ],
+}  # fmt: skip
+
+
+def _item(lead_id: int) -> dict[str, Any] | None:
+    rows = list(_with_all(Lead.objects.filter(pk=lead_id)))
+    return _members(rows)[0] if rows else None
+
+
+def _with_all(leads: QuerySet[Lead]) -> QuerySet[Lead]:
+    return leads.select_related("link").prefetch_related("form__fields")
+
+
+def _positive(arguments: dict[str, str], name: str, default: int, most: int) -> int:
+    text = arguments.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0):
+        raise refusal(400, f"{name} is a number from 1.")
+    return min(int(text), most)
+
+
+def _filtered(arguments: dict[str, str]) -> QuerySet[Lead]:
+    found = Lead.objects.all()
+    if arguments.get("campaign.id", "").strip():
+        found = found.filter(campaign_id=_positive(arguments, "campaign.id", 0, 10**18))
+    if given := arguments.get("leadHash", "").strip():
+        lead_hash = lead_hash_parsed(given)
+        found = found.filter(hash=lead_hash) if lead_hash else found.none()
+    if after := _time(arguments, "createdTs[after]"):
+        found = found.filter(created_at__gte=after)
+    if before := _time(arguments, "createdTs[before]"):
+        found = found.filter(created_at__lte=before)
+    # A lead changes with its history: what has an entry since then was updated since then.
+    if after := _time(arguments, "updatedTs[after]"):
+        changed = LeadChange.objects.filter(created_at__gte=after).values("lead")
+        found = found.filter(Q(created_at__gte=after) | Q(pk__in=changed))
+    if before := _time(arguments, "updatedTs[before]"):
+        changed = LeadChange.objects.filter(created_at__gt=before).values("lead")
+        found = found.filter(created_at__lte=before).exclude(pk__in=changed)
+    return found
+
+
+def _time(arguments: dict[str, str], name: str) -> dt.datetime | None:
+    text = arguments.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        day = parse_date(text)
+        given = dt.datetime.combine(day, dt.time()) if day else parse_datetime(text.replace(" ", "+", 1))
+        if given is None and " " in text:
+            given = parse_datetime(text)
+        if given is not None:
+            return given.astimezone(dt.UTC) if given.tzinfo else given.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise refusal(400, f"{name} is a date, such as 2026-03-04.")
+
+
+def _members(rows: list[Lead]) -> list[dict[str, Any]]:
+    ids = [lead.pk for lead in rows]
+    changed = dict(
+        LeadChange.objects.filter(lead__in=ids).values_list("lead").annotate(at=Max("created_at")).order_by()
+    )
+    return [_member(lead, changed.get(lead.pk)) for lead in rows]
+
+
+def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
+    types = {key: field.type for field in lead.form.fields.all() for key in field.inputs}
+    data = [{"type": types.get(name, "text"), "name": name, "value": value} for name, value in lead.values.items()]
+    data.append({"type": "hidden", "name": "leadHash", "value": lead.hash.hex})
+    updated_at = max(lead.created_at, changed_at) if changed_at else lead.created_at
+    return {
+        "@id": f"{PATH}/{lead.pk}",
+        "@type": "Lead",
+        "id": lead.pk,
+        "leadHash": lead.hash.hex,
+        "campaign": f"/api/v4/campaigns/{lead.campaign_id}",
+        "publisher": f"/api/v4/publishers/{lead.publisher_id}",
+        "channel": {"name": lead.link.channel} if lead.link and lead.link.channel else None,
+        "createdTs": lead.created_at.isoformat(),
+        "updatedTs": updated_at.isoformat(),
+        **{name: lead.values.get(name) for name in _OWN_COLUMNS},
+        "ip": lead.ip,
+        "imported": False,
+        "visible": True,
+        "processrStatus": COMPLETE if lead.processed_at else 0,
+        "leadStatus": {"name": lead.get_status_display()},
+        "leadFlag": {"name": lead.flag, "reason": lead.reason_code, "comment": lead.comment} if lead.flag else None,
+        "qaResult": {"failedJobs": lead.failed_jobs},
+        "leadData": data,
+        "leadNotes": [],
+    }

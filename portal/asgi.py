@@ -1,0 +1,81 @@
+"""The server's one entry: hot addresses go to async functions, everything else to Django as WSGI in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+from django.conf import settings
+
+# First of all: it sets Django up, and what follows reads models.
+from portal.wsgi import application as django_application
+
+# isort: split
+from integrations.api import callbacks as verdicts
+from leads import intake
+from leads.publisher_api import callbacks
+from leads.publisher_api.routes import ROUTES as PUBLISHER_ROUTES
+from leads.web import Receive, Scope, Send, dispatch
+
+# What stands under one of these and is unknown is a plain 404 of the API's, never a page.
+HOT = re.compile(
+    r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/"
+)
+
+_hot = dispatch([*PUBLISHER_ROUTES, *verdicts.ROUTES])
+_everything_else = WSGIMiddleware(django_application)  # type: ignore[arg-type]
+_BATCHERS = (intake.batcher, callbacks.batcher, verdicts.batcher)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application. When the server stops, what waits for a commit is written first."""
+    if scope["type"] == "http":
+        if HOT.match(scope["path"]):
+            await _hot(scope, receive, send)
+        else:
+            await _everything_else(*await _wsgi_ready(scope, receive), send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    else:
+        await _everything_else(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in _BATCHERS))
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _wsgi_ready(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+    """What WSGI can't say: a query that is not ASCII, and a body that came in chunks, whose length nobody gave.
+
+    Without a length Django reads such a body as empty, and what was posted would vanish without an error.
+    """
+    if not scope["query_string"].isascii():
+        quoted = b"".join(b"%c" % byte if byte < 128 else b"%%%02X" % byte for byte in scope["query_string"])
+        scope = {**scope, "query_string": quoted}
+    names = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" not in names or b"content-length" in names:
+        return scope, receive
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        size += len(message.get("body", b""))
+        if size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            chunks.append(message.get("body", b""))
+    body = b"".join(chunks) if size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else b""
+    headers = [*scope["headers"], (b"content-length", str(size).encode())]
+
+    async def received() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return {**scope, "headers": headers}, received
