@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import queue
 import socket
 import ssl
 import threading
 import time
-import zlib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import requests
@@ -28,63 +24,14 @@ import urllib3
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from integrations.kit.addresses import Destination, destination, is_public, not_public
+from integrations.kit.addresses import Destination, is_public, not_public
 from integrations.kit.contract import NoAnswer, Request, Response
+from integrations.kit.wire import BODY_CAP, prepare, taken
 
-BODY_CAP = 256 * 1024
 CONNECT_S, READ_S, WHOLE_S = 5.0, 30.0, 60.0
 # Shorter than what common servers wait for the next request, so that a request seldom meets a line being closed.
 KEEPALIVE_S = 3.0
-USER_AGENT = "connect-portal"
 _SEND_CHUNK = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request as both clients send it."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes | None
-    to: Destination
-
-
-def _prepare(request: Request, private_hosts: Collection[str]) -> _Prepared:
-    to = destination(request.url, private_hosts)
-    headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
-    body = request.body
-    if request.form is not None:
-        body = urlencode(request.form, errors="replace").encode("ascii")
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-    elif request.json is not None:
-        body = json.dumps(request.json).encode("ascii")
-        headers["Content-Type"] = "application/json"
-    if request.bearer:
-        headers["Authorization"] = f"Bearer {request.bearer}"
-    if any(not value.isprintable() or not value.isascii() for value in headers.values()):
-        raise NoAnswer("A header of the request has characters that can't be sent.", sent=False)
-    url = request.url
-    if request.query:
-        url += ("&" if "?" in url else "?") + urlencode(request.query, errors="replace")
-    return _Prepared(request.method, url, headers, body, to)
-
-
-def _response(status: int, headers: Mapping[str, str], body: bytes, *, whole: bool) -> Response:
-    encoding = headers.get("content-encoding", "").strip().lower()
-    if encoding in ("gzip", "x-gzip", "deflate") and body:
-        body, whole = _unpacked(body, whole=whole)
-    return Response(status, headers, body[:BODY_CAP], cut=not whole or len(body) > BODY_CAP)
-
-
-def _unpacked(body: bytes, *, whole: bool) -> tuple[bytes, bool]:
-    """What a server packed although it was asked not to; a packed flood is cut like any other."""
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        unpacker = zlib.decompressobj(window)
-        with contextlib.suppress(zlib.error):
-            plain = unpacker.decompress(body, BODY_CAP + 1)
-            return plain, whole and unpacker.eof
-    return body, False
 
 
 def _seconds(number: float) -> str:
@@ -199,7 +146,7 @@ class Session:
 
     async def send(self, request: Request) -> Response:
         """The answer to a request; NoAnswer, with words for account managers, where none came in time."""
-        prepared = _prepare(request, self._private_hosts)
+        prepared = prepare(request, self._private_hosts)
         to = prepared.to
         try:
             url = URL(prepared.url, encoded=True)
@@ -209,8 +156,10 @@ class Session:
                 prepared.method, url, data=prepared.body, headers=prepared.headers, allow_redirects=False
             ) as answer:
                 body, whole = await self._read(answer)
-                headers = {name.lower(): value for name, value in reversed(answer.headers.items())}
-                return _response(answer.status, headers, body, whole=whole)
+                headers = {name.lower(): value for name, value in reversed(list(answer.headers.items()))}
+                return taken(answer.status, headers, body, whole=whole)
+        except aiohttp.InvalidURL:
+            raise NoAnswer("The address can't be read as one.", sent=False) from None
         except aiohttp.ConnectionTimeoutError:
             raise _silent(to, self._connect_s, sent=False) from None
         except aiohttp.ClientConnectorCertificateError as error:
@@ -362,7 +311,7 @@ def _adapter(line: _Line) -> requests.adapters.HTTPAdapter:
 
     class Adapter(requests.adapters.HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)  # type: ignore[no-untyped-call]
+            super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
             self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
     return Adapter(max_retries=0)
@@ -370,7 +319,7 @@ def _adapter(line: _Line) -> requests.adapters.HTTPAdapter:
 
 def send_once(request: Request, *, timeout_s: float = 10, private_hosts: Collection[str] = ()) -> Response:
     """The answer to one request on a connection of its own, within `timeout_s` in all; NoAnswer as from Session.send."""
-    prepared = _prepare(request, private_hosts)
+    prepared = prepare(request, private_hosts)
     line = _Line(prepared.to, timeout_s)
     with line.watched(), requests.Session() as client:
         client.trust_env = False
@@ -389,9 +338,12 @@ def send_once(request: Request, *, timeout_s: float = 10, private_hosts: Collect
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError, OSError) as error:
             raise _no_answer(line, error, timeout_s) from None
         with answer:
+            if line.left_s <= 0:
+                # Cut before the headers had ended: http.client takes what there was of them for all.
+                raise _silent(prepared.to, timeout_s, sent=True)
             body, whole = _read_once(answer, line)
-            headers = {name.lower(): value for name, value in reversed(answer.raw.headers.items())}
-            return _response(answer.status_code, headers, body, whole=whole)
+            headers = {name.lower(): value for name, value in reversed(list(answer.raw.headers.items()))}
+            return taken(answer.status_code, headers, body, whole=whole)
 
 
 def _no_answer(line: _Line, error: Exception, timeout_s: float) -> NoAnswer:
