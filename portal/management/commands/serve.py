@@ -1,0 +1,108 @@
+"""`manage.py serve`: a whole portal in one process, for one machine; see docs/operating.md for the other way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from portal.celery import app
+from portal.embedded import EmbeddedTasks
+
+# Uvicorn gives open requests this long, then the tasks get as long; what does not end by then is taken up at the next
+# start, since every stage works from rows.
+GRACE_SECONDS = 4
+
+
+class Command(BaseCommand):
+    help = "Serve the portal: web server, Celery worker and beat in one process."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--stop-with", type=int, metavar="PID", help="Stop once this parent process has ended.")
+
+    def handle(self, *args: Any, host: str, port: int, stop_with: int | None, **options: Any) -> None:
+        config = uvicorn.Config(
+            "portal.asgi:application",
+            host=host,
+            port=port,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        # Uvicorn puts its own handlers in place while it serves and raises the signal once more at the end: into these.
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+        if stop_with:
+            threading.Thread(target=_follow, args=(stop_with, stop), name="follow parent", daemon=True).start()
+
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        listener = _bind(config)
+        _refuse_old_tables()
+        connections.close_all()  # the server's threads open their own
+
+        tasks = EmbeddedTasks(app)
+        tasks.start()
+        self.stdout.write(f"{settings.INSTANCE_NAME} on http://{host}:{port}")
+        self.stdout.flush()
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:
+            self.stderr.write("The portal could not start; the lines above say why.")
+            sys.stderr.flush()
+            os._exit(1)
+        if not tasks.stop(GRACE_SECONDS):
+            self.stdout.write("A task did not end in time; its work is taken up at the next start.")
+        self.stdout.write("Stopped.")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not sys.exit(): that would wait for threads that wait for work (the pool of a request that never ends).
+        os._exit(0)
+
+
+def _bind(config: uvicorn.Config) -> Any:
+    """Take the port before anything is started; raise a CommandError of one line where it is not to be had."""
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.disabled = True
+    try:
+        return config.bind_socket()
+    except SystemExit:
+        raise CommandError(
+            f"Port {config.port} on {config.host} can't be used: another program has it, or you may not take it. "
+            "Choose another with --port."
+        ) from None
+    finally:
+        uvicorn_log.disabled = False
+
+
+def _refuse_old_tables() -> None:
+    connection = connections["default"]
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database's tables are not up to date. Run `manage.py migrate` first.")
+
+
+def _follow(parent: int, stop: Any) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    stop()
