@@ -17,7 +17,7 @@ API_KEY_GRANT = "https://convertr.cvtr.io/grants/api_key"
 TOKEN_S = 3600.0
 _SHORTEST_TOKEN_S, _LONGEST_TOKEN_S = 60.0, 24 * 3600.0
 
-KEY_REFUSED = "The client's instance refused the API_Key. Copy it again from their campaign: Tracking, API Credentials."  # noqa: S105
+KEY_REFUSED = "The client's instance refused the API_Key. Copy it again from their campaign: Tracking, API Credentials."
 PASSWORD_EXPIRED = "The password of your user on the client's instance has expired. Log in there and set a new one."  # noqa: S105
 
 
