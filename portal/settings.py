@@ -36,6 +36,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # --- this instance ------------------------------------------------------------------------------------------
 INSTANCE_NAME = env.str("INSTANCE_NAME", default="Connect Portal")
 INSTANCE_SUBDOMAIN = env.str("INSTANCE_SUBDOMAIN", default="portal")
+# The admin's accent colour, so that two portals can be told apart: blue, teal, green, violet, plum, amber or slate.
+INSTANCE_COLOUR = env.str("INSTANCE_COLOUR", default="blue")
 INSTANCE_URL = env.str("INSTANCE_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 # The platform-wide pair that every client of the token endpoint sends (facts, section 1b). Publishers are told it.
@@ -93,7 +95,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- apps and middleware ------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "leads.User"
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -153,7 +156,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_COOKIES 
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
 # --- tasks --------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("BROKER_URL", default="memory://")
+CELERY_BROKER_URL = env.str("BROKER_URL", default="memory://localhost/")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -171,7 +174,8 @@ REDIS_URL = env.str("REDIS_URL", default="")
 
 # --- delivery and verdicts ----------------------------------------------------------------------------------
 DELIVERY_BATCH = env.int("DELIVERY_BATCH", default=200)
-DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=120)
+# A worker renews its lease while it lives; a dead one's deliveries are taken up again after this.
+DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=15)
 # Factor on the waits of the try and poll schedules; below 1 only in tests, that must not take days.
 SCHEDULE_FACTOR = env.float("SCHEDULE_FACTOR", default=1.0)
 VERDICT_POLLING = env.bool("VERDICT_POLLING", default=True)
@@ -187,6 +191,6 @@ LOGGING = {
     "loggers": {"celery": {"level": "WARNING"}, "kombu": {"level": "WARNING"}, "amqp": {"level": "WARNING"}},
 }
 
-from portal.skin import UNFOLD  # noqa: E402  the admin's skin keeps its settings in its one seam file
+from portal.skin import unfold_settings  # noqa: E402  what the admin's skin is told has a file of its own
 
-__all__ = ["UNFOLD"]
+UNFOLD = unfold_settings(name=INSTANCE_NAME, colour=INSTANCE_COLOUR)

@@ -1,0 +1,199 @@
+"""The boxes of the Configure page, made from a connector's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from django import forms
+
+from integrations.discovery import integration_options, settings_problems
+from integrations.kit.contract import Choice, Connector, ConnectorError, SettingField
+from integrations.models import Integration
+from integrations.models.encryption import decrypt, encrypt
+from leads.skin import PasswordInput, Select, Switch, TextInput
+
+MAX_CHARS = 2_000
+SEALED = "sealed"
+
+
+@dataclass(slots=True)
+class Options:
+    """The client's choices by settings field, and in words why some can't be had."""
+
+    choices: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
+    problem: str = ""
+    problem_field: str = ""
+
+
+def options_load(connector: Connector, values: Mapping[str, Any]) -> Options:
+    """Ask the client for the choices of all choice boxes, once the other boxes are filled in.
+
+    Waits for the client: never inside a transaction. After a first failure nothing more is asked.
+    """
+    loaded = Options()
+    boxes = [box for box in connector.manifest.settings if box.type == "choice" and not box.choices]
+    names = {box.name for box in boxes}
+    if connector.options is None or any(name not in names for name in settings_problems(connector, values)):
+        return loaded
+    for box in boxes:
+        try:
+            loaded.choices[box.name] = integration_options(connector.manifest.slug, values, box.name)
+        except ConnectorError as error:
+            loaded.problem, loaded.problem_field = error.message, error.field or box.name
+            break
+    return loaded
+
+
+class SettingsForm(forms.Form):
+    """Name and settings of an integration.
+
+    What is missing doesn't keep it from being saved, for the client's lists come only once the boxes above them are saved;
+    what is written wrongly does. A secret goes in and never comes out: on a page that shows problems it is sent along
+    sealed with the deployment's key, so that it need not be typed again.
+    """
+
+    def __init__(
+        self, integration: Integration, connector: Connector, options: Options, data: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, prefix="settings")
+        self.integration = integration
+        self.connector = connector
+        self.options = options
+        self.fields["name"] = forms.CharField(
+            max_length=200, widget=TextInput, label="Name", initial=integration.name, help_text="For colleagues."
+        )
+        for box in connector.manifest.settings:
+            self.fields[_input(box)] = self._field(box)
+            if box.type == "secret":
+                self.fields[f"{_input(box)}-{SEALED}"] = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def _field(self, box: SettingField) -> forms.Field:
+        initial = self.integration.settings.get(box.name, box.default)
+        common: dict[str, Any] = {"label": box.label, "required": False, "help_text": box.help}
+        if box.type == "boolean":
+            return forms.BooleanField(widget=Switch, initial=initial in (True, "true", "True", "1"), **common)
+        if box.type == "secret":
+            widget = PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"})
+            return forms.CharField(max_length=MAX_CHARS, widget=widget, **common)
+        attrs = {"autocomplete": "off"}
+        if box.type == "choice" or box.choices:
+            current = str(self.data.get(f"settings-{_input(box)}", initial) if self.is_bound else initial)
+            offered = self._choices(box, current)
+            return forms.CharField(widget=Select(choices=offered), initial=initial, **common)
+        if box.type == "integer":
+            attrs["inputmode"] = "numeric"
+        return forms.CharField(max_length=MAX_CHARS, widget=TextInput(attrs=attrs), initial=initial, **common)
+
+    def _choices(self, box: SettingField, current: str) -> list[tuple[str, str]]:
+        known = box.choices or self.options.choices.get(box.name, ())
+        offered = [] if box.default else [("", "Choose…" if box.required else "None")]
+        offered += [(choice.value, choice.label or choice.value) for choice in known]
+        if current and current not in {value for value, _ in offered}:
+            note = " (no longer among the client’s choices)" if known else ""
+            offered.append((current, f"{current}{note}"))
+        return offered
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        problems = settings_problems(self.connector, self.all_settings)
+        for box in self.connector.manifest.settings:
+            if box.name in problems and str(self.all_settings.get(box.name) or "").strip():
+                self.add_error(_input(box), problems[box.name])
+        twin = Integration.objects.filter(campaign=self.integration.campaign_id, name=cleaned.get("name"))
+        if twin.exclude(pk=self.integration.pk).exists():
+            self.add_error("name", "Another integration of this campaign has this name. Take another one.")
+        return cleaned
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """Settings and secrets as they were typed, unchanged secrets included."""
+        values: dict[str, Any] = {}
+        for box in self.connector.manifest.settings:
+            typed = self.cleaned_data.get(_input(box), "")
+            values[box.name] = (self._secret(box) or "") if box.type == "secret" else typed
+        return values
+
+    def _secret(self, box: SettingField) -> str:
+        typed = self.cleaned_data.get(_input(box)) or self._unsealed(box)
+        return str(typed or self.integration.secrets.get(box.name, ""))
+
+    def _unsealed(self, box: SettingField) -> str:
+        try:
+            sealed = decrypt(self.cleaned_data.get(f"{_input(box)}-{SEALED}") or "")
+        except (InvalidToken, ValueError):
+            return ""
+        # Sealed for this box of this integration only.
+        matches = isinstance(sealed, list) and sealed[:2] == [self.integration.pk, box.name]
+        return str(sealed[2]) if matches else ""
+
+    def store(self) -> bool:
+        """Put what was typed on the integration, unsaved; True where a setting changed."""
+        before = self.integration.all_settings
+        settings: dict[str, Any] = {}
+        secrets: dict[str, Any] = {}
+        for box in self.connector.manifest.settings:
+            value = self.all_settings[box.name]
+            (secrets if box.type == "secret" else settings)[box.name] = value
+        self.integration.name = self.cleaned_data["name"]
+        self.integration.settings, self.integration.secrets = settings, secrets
+        return any(str(before.get(name, "")) != str(value) for name, value in {**settings, **secrets}.items())
+
+    def boxes(self, *, advanced: bool = False) -> Iterator[dict[str, Any]]:
+        """What the template shows of each box, in the manifest's order."""
+        missing = settings_problems(self.connector, self.integration.all_settings) if self.integration.settings else {}
+        for box in self.connector.manifest.settings:
+            if box.advanced != advanced:
+                continue
+            bound = self[_input(box)]
+            errors = [str(error) for error in bound.errors]
+            if not self.is_bound and box.name in missing and not (box.type == "choice" and self._waits(box)):
+                errors.append(missing[box.name])
+            if self.options.problem and self.options.problem_field == box.name:
+                errors.append(self.options.problem)
+            yield {"box": box, "field": bound, "errors": errors, "waits": self._waits(box), **self._secret_state(box)}
+
+    def advanced_boxes(self) -> list[dict[str, Any]]:
+        return list(self.boxes(advanced=True))
+
+    @property
+    def advanced_problem(self) -> bool:
+        return any(box["errors"] for box in self.boxes(advanced=True))
+
+    def _waits(self, box: SettingField) -> bool:
+        """That the client has not been asked for this box's choices, for boxes above it are not filled in."""
+        asked = box.name in self.options.choices or bool(self.options.problem)
+        return box.type == "choice" and not box.choices and not asked
+
+    def _secret_state(self, box: SettingField) -> dict[str, Any]:
+        if box.type != "secret":
+            return {}
+        stored = str(self.integration.secrets.get(box.name, ""))
+        typed = ""
+        if self.is_bound and hasattr(self, "cleaned_data"):
+            typed = str(self.cleaned_data.get(_input(box)) or self._unsealed(box))
+        return {
+            "ending": stored[-4:] if len(stored) >= 12 else "",
+            "is_set": bool(stored),
+            "sealed": encrypt([self.integration.pk, box.name, typed]) if typed else "",
+            "sealed_name": f"settings-{_input(box)}-{SEALED}",
+        }
+
+
+def _input(box: SettingField) -> str:
+    # Behind a word of its own: a connector's setting may be called "name".
+    return f"s-{box.name}"
+
+
+def choice_fill(connector: Connector, values: Mapping[str, Any], options: Options) -> dict[str, str]:
+    """Choices that make themselves: required, not made yet, and the client offers one only."""
+
+    def alone(boxes: Iterable[SettingField]) -> Iterator[tuple[str, str]]:
+        for box in boxes:
+            known = options.choices.get(box.name, ())
+            if box.required and not values.get(box.name) and len(known) == 1:
+                yield box.name, known[0].value
+
+    return dict(alone(connector.manifest.settings))

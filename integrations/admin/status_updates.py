@@ -1,0 +1,79 @@
+"""Status updates: each message with a verdict as it came, and whether it was applied. Read only: it is a log."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from integrations.admin.badges import update_badge, verdict_badge
+from integrations.models import StatusUpdate
+from leads.admin.badges import short
+from leads.admin.filters import DaysFilter
+from leads.skin import ChoicesDropdownFilter, ModelAdmin
+
+
+@admin.register(StatusUpdate)
+class StatusUpdateAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("received_at", "verdict_label", "reason", "said_by", "via", "about", "state_label")
+    list_filter = (
+        ("verdict", ChoicesDropdownFilter),
+        ("state", ChoicesDropdownFilter),
+        ("via", ChoicesDropdownFilter),
+        ("received_at", DaysFilter),
+    )
+    list_filter_submit = True
+    list_select_related = ("delivery__integration",)
+    ordering = ("-id",)
+    sortable_by = ()
+    show_full_result_count = False
+    list_per_page = 50
+    fields = (
+        ("verdict_label", "state_label"), "about", "reason_code", "comment", ("by", "via"), ("decided_at", "received_at"), "raw",
+    )  # fmt: skip
+    readonly_fields = ("verdict_label", "state_label", "about")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: StatusUpdate | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: StatusUpdate | None = None) -> bool:
+        return False
+
+    @admin.display(description="Verdict")
+    def verdict_label(self, update: StatusUpdate) -> SafeString:
+        return verdict_badge(update.verdict)
+
+    @admin.display(description="State")
+    def state_label(self, update: StatusUpdate) -> SafeString:
+        return update_badge(update)
+
+    @admin.display(description="Reason")
+    def reason(self, update: StatusUpdate) -> SafeString:
+        return format_html(
+            '{}<br><span class="pt-quiet pt-small">{}</span>',
+            short(update.reason_code) or "–",
+            short(update.comment, 80),
+        )
+
+    @admin.display(description="By")
+    def said_by(self, update: StatusUpdate) -> str:
+        return short(update.by) or "–"
+
+    @admin.display(description="About")
+    def about(self, update: StatusUpdate) -> SafeString | str:
+        delivery = update.delivery
+        if delivery is None:
+            return "Nobody knows what it is about"
+        if delivery.lead_id is None:
+            return f"Delivery {delivery.pk}"
+        return format_html(
+            '<a class="pt-link" href="{}">Lead {}</a> <span class="pt-quiet">{}</span>',
+            reverse("admin:leads_lead_change", args=[delivery.lead_id]),
+            delivery.lead_id,
+            short(delivery.integration.name, 40),
+        )

@@ -1,0 +1,124 @@
+"""Deliveries, their attempts, and what clients said, as entries of a lead's timeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.urls import reverse
+
+from integrations.admin.badges import (
+    DELIVERY_TONES,
+    OUTCOME_TONES,
+    OUTCOME_WORDS,
+    UPDATE_TONES,
+    VERDICT_TONES,
+)
+from integrations.models import Attempt, Delivery, DeliveryState, StatusUpdate, VerdictState
+from leads.admin.timeline import Entry, Exchange, Try
+
+NOT_APPLIED = {
+    StatusUpdate.State.RECEIVED: "Not applied yet",
+    StatusUpdate.State.STALE: "Not applied: the client has said something newer",
+    StatusUpdate.State.REPEATED: "Not applied: the client had said so before",
+    StatusUpdate.State.CONFLICTING: "Not applied: it conflicts with what is known here. Compare with the client",
+    StatusUpdate.State.UNMATCHED: "Not applied: it names no delivery of ours",
+}
+
+
+def delivery_entries(deliveries: Iterable[Delivery]) -> list[Entry]:
+    """Each delivery with its tries, and each of its status updates. Wants integration, attempts and status_updates."""
+    entries = []
+    for delivery in deliveries:
+        entries.append(_delivery(delivery))
+        entries += [update_entry(update, delivery.integration.name) for update in delivery.status_updates.all()]
+    return entries
+
+
+def _delivery(delivery: Delivery) -> Entry:
+    state, name = DeliveryState(delivery.state), delivery.integration.name
+    if delivery.kind == Delivery.Kind.STATUS:
+        said = str(delivery.data.get("verdict", ""))
+        title = f"Telling the instance it came from{f' ({said})' if said else ''}: {state.label}"
+    else:
+        again = ", sent again" if delivery.resend else ""
+        test = ", as a test" if delivery.test else ""
+        title = f"To {name}{again}{test}: {state.label}"
+    lines = [delivery.reason] if delivery.reason else []
+    lines += [_problem(problem) for problem in delivery.problems]
+    if delivery.reference:
+        lines.append(f"The client’s reference: {delivery.reference}")
+    if delivery.next_try_at and state == DeliveryState.QUEUED and delivery.tries:
+        lines.append(f"Next try {delivery.next_try_at:%d %b %H:%M:%S} UTC")
+    link = reverse("admin:integrations_delivery_change", args=[delivery.pk])
+    tries = tuple(attempt_try(attempt) for attempt in delivery.attempts.all())
+    return Entry(delivery.created_at, title, DELIVERY_TONES[state], lines, link, tries)
+
+
+def _problem(problem: Any) -> str:
+    if isinstance(problem, list | tuple) and len(problem) == 2:
+        return f"{problem[0]}: {problem[1]}"
+    return str(problem)
+
+
+def attempt_try(attempt: Attempt) -> Try:
+    """One attempt with its requests and answers, as text."""
+    word = OUTCOME_WORDS.get(attempt.outcome, attempt.outcome)
+    exchanges = [
+        Exchange(_request(entry.get("request")), _response(entry))
+        for entry in attempt.exchanges
+        if isinstance(entry, Mapping)
+    ]
+    return Try(
+        title=f"Try {attempt.number}: {word} · {attempt.took_ms:,} ms",
+        tone=OUTCOME_TONES.get(attempt.outcome, "off"),
+        at=attempt.started_at,
+        lines=[attempt.message] if attempt.message else [],
+        exchanges=exchanges,
+    )
+
+
+def update_entry(update: StatusUpdate, name: str) -> Entry:
+    """What a client said, how it came, and whether it was applied."""
+    verdict, state = VerdictState(update.verdict), StatusUpdate.State(update.state)
+    lines = [f"Reason: {update.reason_code}"] if update.reason_code else []
+    if update.comment:
+        lines.append(f"Comment: {update.comment}")
+    how = "Told by the client" if update.via == StatusUpdate.Via.PUSHED else "Asked for by us"
+    lines.append(f"{how}{f', by {update.by}' if update.by else ''}, decided {update.decided_at:%d %b %H:%M:%S} UTC")
+    if state in NOT_APPLIED:
+        lines.append(NOT_APPLIED[state])
+    tone = VERDICT_TONES.get(verdict, "off") if state == StatusUpdate.State.APPLIED else UPDATE_TONES[state]
+    return Entry(update.received_at, f"{name} says: {verdict.label}", tone, lines)
+
+
+def _request(request: Any) -> str:
+    if not isinstance(request, Mapping):
+        return _plain(request)
+    first = " ".join(str(request[key]) for key in ("method", "url") if key in request)
+    lines = [first] if first else []
+    if isinstance(headers := request.get("headers"), Mapping):
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+    if isinstance(form := request.get("form"), list):
+        lines += ["", *(" = ".join(map(str, pair)) if isinstance(pair, list) else str(pair) for pair in form)]
+    rest = {key: value for key, value in request.items() if key not in ("method", "url", "headers", "form")}
+    return "\n".join(lines + (["", _plain(rest)] if rest else []))
+
+
+def _response(entry: Mapping[str, Any]) -> str:
+    response = entry.get("response")
+    if not isinstance(response, Mapping):
+        return str(entry.get("error") or "No answer.")
+    lines = [f"Status {response.get('status', '?')}"]
+    if isinstance(headers := response.get("headers"), Mapping):
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+    body = response.get("body")
+    lines += ["", body if isinstance(body, str) and body else _plain(body) if body else "(empty)"]
+    if response.get("cut"):
+        lines.append("… (the rest was not kept)")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)

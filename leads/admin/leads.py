@@ -1,0 +1,200 @@
+"""Leads: the list with what became of them, flags for many at once, and the page of one. Reason codes."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from leads.admin.badges import campaign_badge, flag_badge, short, status_badge
+from leads.admin.filters import DaysFilter
+from leads.admin.flagging import flag_selection
+from leads.admin.timeline import Entry, lead_entries
+from leads.models import Flag, Lead, ReasonCode
+from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
+
+NAME_KEYS = ("firstname", "first_name", "lastname", "last_name", "surname")
+
+
+@admin.register(ReasonCode)
+class ReasonCodeAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("code", "label", "flag", "active")
+    list_filter = (("flag", ChoicesDropdownFilter),)
+    search_fields = ("code", "label")
+
+
+@admin.register(Lead)
+class LeadAdmin(ModelAdmin):  # type: ignore[misc]
+    """Leads are read here, and flagged through leads/status.py; nobody adds, edits or removes one."""
+
+    list_display: tuple[str, ...] = ("number", "person", "campaign", "publisher", "judged", "flagged", "created_at")
+    list_display_links = ("number",)
+    list_filter: tuple[Any, ...] = (
+        ("campaign", RelatedDropdownFilter),
+        ("publisher", RelatedDropdownFilter),
+        ("status", ChoicesDropdownFilter),
+        ("flag", ChoicesDropdownFilter),
+        ("created_at", DaysFilter),
+    )
+    list_filter_submit = True
+    list_select_related = ("campaign", "publisher")
+    list_per_page = 50
+    show_full_result_count = False
+    sortable_by = ("number",)
+    search_fields = ("id",)
+    search_help_text = "Lead ID, hash, e-mail or name"
+    actions: tuple[str, ...] = ("flag_valid", "flag_invalid", "flag_returned", "flag_test")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Lead | None = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
+    ) -> tuple[QuerySet[Lead], bool]:
+        term = search_term.strip()
+        return (queryset.filter(_matches(term)) if not _in_values(term) else _search_values(queryset, term)), False
+
+    @admin.display(description="Lead", ordering="id")
+    def number(self, lead: Lead) -> SafeString:
+        return format_html('<span class="pt-num pt-strong">{}</span>', lead.pk)
+
+    @admin.display(description="Who")
+    def person(self, lead: Lead) -> SafeString:
+        name, email = lead_person(lead.values)
+        return format_html(
+            '<span class="pt-strong">{}</span><br><span class="pt-quiet">{}</span>', short(name) or "–", short(email)
+        )
+
+    @admin.display(description="Status")
+    def judged(self, lead: Lead) -> SafeString:
+        return status_badge(lead)
+
+    @admin.display(description="Flag")
+    def flagged(self, lead: Lead) -> SafeString | str:
+        if not lead.flag:
+            return "–"
+        hint = " · ".join(part for part in (lead.reason_code, lead.comment, lead.flagged_by) if part)
+        reason = (
+            format_html('<span class="pt-quiet pt-small">{}</span>', short(lead.reason_code, 40))
+            if lead.reason_code
+            else ""
+        )
+        return format_html('<span class="pt-badges">{}{}</span>', flag_badge(lead.flag, hint), reason)
+
+    @admin.action(description="Flag valid…", permissions=["change"])
+    def flag_valid(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
+        return flag_selection(self, request, queryset, Flag.VALID)
+
+    @admin.action(description="Flag invalid…", permissions=["change"])
+    def flag_invalid(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
+        return flag_selection(self, request, queryset, Flag.INVALID)
+
+    @admin.action(description="Flag returned…", permissions=["change"])
+    def flag_returned(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
+        return flag_selection(self, request, queryset, Flag.RETURNED)
+
+    @admin.action(description="Flag as test…", permissions=["change"])
+    def flag_test(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
+        return flag_selection(self, request, queryset, Flag.TEST)
+
+    def timeline(self, lead: Lead) -> list[Entry]:
+        """The lead's way, oldest first."""
+        return sorted(lead_entries(lead), key=lambda entry: entry.at)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one lead: its values and its timeline. It has no form, so nothing here can be overwritten."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        lead = (
+            Lead.objects.select_related("campaign__advertiser", "publisher", "form", "link")
+            .filter(pk=_number(object_id))
+            .first()
+        )
+        if lead is None:
+            raise Http404(f"There is no lead {object_id}.")
+        if not self.has_view_permission(request, lead):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": lead,
+            "title": f"Lead {lead.pk}",
+            "lead": lead,
+            "person": lead_person(lead.values),
+            "status_badge": status_badge(lead),
+            "flag_badge": flag_badge(lead.flag) if lead.flag else "",
+            "campaign_badge": campaign_badge(lead.campaign),
+            "values": _labelled(lead),
+            "entries": self.timeline(lead),
+            "actions": [
+                (name, description.rstrip("…"))
+                for name, (_, _, description) in self.get_actions(request).items()
+                if name != "delete_selected"
+            ],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "console/lead.html", context)
+
+
+def lead_person(values: dict[str, Any]) -> tuple[str, str]:
+    """Who a lead is about, as name and e-mail, by the names that forms commonly give these fields; "" where unknown."""
+    lower = {key.lower(): str(value) for key, value in values.items()}
+    name = " ".join(lower[key] for key in NAME_KEYS if lower.get(key))
+    email = next(
+        (value for key, value in lower.items() if key.replace("_", "").replace("-", "").startswith("email")), ""
+    )
+    return name or lower.get("name", "") or lower.get("fullname", ""), email
+
+
+def _labelled(lead: Lead) -> list[tuple[str, str, str]]:
+    """A lead's values in the order of its form: label, key, value. What the form has no field for comes last."""
+    rows, left = [], dict(lead.values)
+    for field in lead.form.fields.all():
+        for key in field.inputs:
+            if key in left:
+                part = f" ({key.rpartition('.')[2]})" if "." in key else ""
+                rows.append((f"{field.label or field.name}{part}", key, str(left.pop(key))))
+    return rows + [(key, key, str(value)) for key, value in left.items()]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _hash(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _in_values(term: str) -> bool:
+    return bool(term) and not _number(term) and _hash(term) is None
+
+
+def _matches(term: str) -> Q:
+    if not term:
+        return Q()
+    found = _hash(term)
+    return Q(hash=found) if found else Q(pk=_number(term))
+
+
+def _search_values(queryset: QuerySet[Lead], term: str) -> QuerySet[Lead]:
+    # The text of the JSON column: SQLite keeps what is not ASCII as \u escapes, PostgreSQL as it is.
+    escaped = json.dumps(term)[1:-1]
+    queryset = queryset.annotate(values_text=Cast("values", TextField()))
+    return queryset.filter(Q(values_text__icontains=term) | Q(values_text__icontains=escaped))

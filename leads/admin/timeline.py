@@ -1,0 +1,93 @@
+"""A lead's way, as entries of one timeline. Deliveries and verdicts are added above, in integrations/admin."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
+from leads.models import Flag, Lead, LeadChange, Status
+from leads.models.lead import Via
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request of an attempt and its answer, redacted when they were written down; as text to read."""
+
+    request: str
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt of a delivery."""
+
+    title: str
+    tone: str
+    at: dt.datetime
+    lines: Sequence[str] = ()
+    exchanges: Sequence[Exchange] = ()
+
+    @property
+    def shape(self) -> str:
+        return SHAPES[self.tone]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened to a lead. All of it is text: the template escapes it."""
+
+    at: dt.datetime
+    title: str
+    tone: str
+    lines: Sequence[str] = ()
+    link: str = ""
+    tries: Sequence[Try] = field(default_factory=tuple)
+
+    @property
+    def shape(self) -> str:
+        return SHAPES[self.tone]
+
+
+def lead_entries(lead: Lead) -> list[Entry]:
+    """How a lead came, how it was judged, and what was said of it since."""
+    came = [f"Through the form {lead.form.name}, version {lead.form_version}"]
+    if lead.link is not None:
+        came.append(f"Link: {lead.link.name}" + (f" ({lead.link.channel})" if lead.link.channel else ""))
+    if lead.ip:
+        came.append(f"From {lead.ip}")
+    if lead.sync_subdomain:
+        came.append(f"The instance {lead.sync_subdomain} asked to be told what becomes of it")
+    received = Entry(lead.created_at, f"Received from {lead.publisher.name}", "good", came)
+    return [received, *(_change_entry(change) for change in lead.changes.all())]
+
+
+def _change_entry(change: LeadChange) -> Entry:
+    if change.kind == LeadChange.Kind.JUDGED:
+        status = Status(change.status)
+        return Entry(
+            change.created_at,
+            f"Judged {status.label}",
+            STATUS_TONES[status],
+            [change.reason_code] if change.reason_code else [],
+        )
+    who = change.by or Via(change.via).label
+    if change.kind == LeadChange.Kind.APPENDED:
+        added = [f"{name}: {value}" for name, value in change.data.items()]
+        return Entry(change.created_at, f"Data added by {who}", "busy", added)
+    flag = Flag(change.flag)
+    if change.via == Via.CLIENT:
+        title = f"Flagged {flag.label} by the client’s verdict" + (f" ({change.by})" if change.by else "")
+    else:
+        title = f"Flagged {flag.label} by {who}" + (
+            f", through the {Via(change.via).label}" if change.via != Via.ADMIN else ""
+        )
+    lines = [f"Reason: {change.reason_code}"] if change.reason_code else []
+    if change.comment:
+        lines.append(f"Comment: {change.comment}")
+    if abs((change.created_at - change.decided_at).total_seconds()) > 60:
+        lines.append(f"Decided {change.decided_at:%d %b %Y %H:%M} UTC")
+    if change.sync_due:
+        lines.append("The instance it came from has not been told yet")
+    return Entry(change.created_at, title, FLAG_TONES.get(flag, "off"), lines)
