@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from django.db import connection
@@ -20,10 +21,10 @@ _quick = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix
 _slow = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-slow")
 
 
-def _run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _run(work: Callable[[], T]) -> T:
     keep = False
     try:
-        answer = work(*args, **kwargs)
+        answer = work()
         # A PostgreSQL connection goes back to its pool. SQLite has no pool, and opening a file anew costs more than a
         # query: each thread keeps its own.
         keep = connection.vendor == "sqlite"
@@ -36,14 +37,14 @@ def _run(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def start(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
     """Start a quick read; the future belongs to no event loop."""
-    return _quick.submit(_run, work, *args, **kwargs)
+    return _quick.submit(_run, partial(work, *args, **kwargs))
 
 
 async def quick(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do a quick read in a thread and wait for what it returns or raises."""
-    return await asyncio.wrap_future(_quick.submit(_run, work, *args, **kwargs))
+    return await asyncio.wrap_future(_quick.submit(_run, partial(work, *args, **kwargs)))
 
 
 async def slow(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do work that may take a while (hashing, long lists) in a thread of the other pool."""
-    return await asyncio.wrap_future(_slow.submit(_run, work, *args, **kwargs))
+    return await asyncio.wrap_future(_slow.submit(_run, partial(work, *args, **kwargs)))

@@ -118,37 +118,26 @@ class Request:
     async def body(self, limit: int | None = None) -> bytes:
         """The whole body. Raises Refusal (413, 408) and Disconnected."""
         limit = settings.MAX_BODY_BYTES if limit is None else limit
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            if len(body) > limit:
-                raise _too_large(limit)
-            return body
         try:
             async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
-                return await self._rest(message, limit)
+                return await self._whole(limit)
         except TimeoutError:
             raise refusal(408, "The body did not arrive in time.", {"Connection": "close"}) from None
 
-    async def _rest(self, message: MutableMapping[str, Any], limit: int) -> bytes:
+    async def _whole(self, limit: int) -> bytes:
         chunks: list[bytes] = []
-        size = 0
-        while True:
+        size, more = 0, True
+        while more and size <= limit * DRAIN_FACTOR:
+            message = await self._receive()
             if message["type"] != "http.request":
                 raise Disconnected
             chunk = message.get("body", b"")
+            more = message.get("more_body", False)
             size += len(chunk)
             if size <= limit:
                 chunks.append(chunk)
-            elif size > limit * DRAIN_FACTOR:
-                break
-            else:
-                chunks.clear()
-            if not message.get("more_body", False):
-                break
-            message = await self._receive()
         if size > limit:
-            raise _too_large(limit)
+            raise refusal(413, f"The body is larger than {limit} bytes.", {"Connection": "close"} if more else None)
         return b"".join(chunks)
 
     async def form(self) -> Pairs:
@@ -160,10 +149,6 @@ class Request:
             return body_pairs(self.header("content-type"), body, settings.MAX_FORM_PARTS)
         except BadBody as problem:
             raise refusal(problem.status, problem.message) from None
-
-
-def _too_large(limit: int) -> Refusal:
-    return refusal(413, f"The body is larger than {limit} bytes.")
 
 
 @lru_cache(maxsize=4096)

@@ -26,7 +26,7 @@ HOT = re.compile(
 )
 
 _hot = dispatch([*PUBLISHER_ROUTES, *verdicts.ROUTES])
-_everything_else = WSGIMiddleware(django_application)  # type: ignore[arg-type]
+_everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
 _BATCHERS = (intake.batcher, callbacks.batcher, verdicts.batcher)
 
 

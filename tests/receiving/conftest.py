@@ -88,7 +88,9 @@ def instance(transactional_db: None) -> Instance:
     CampaignPublisher.objects.create(campaign=campaign, publisher=other_publisher)
     User.objects.create_user("pat", "pat@reach.example", "publish-it", publisher=publisher)
     User.objects.create_superuser("sam", "sam@acme.example", "manage-it")
-    link = Link.objects.create(campaign=campaign, name="Newsletter", channel="Email", destination="https://acme.example/")
+    link = Link.objects.create(
+        campaign=campaign, name="Newsletter", channel="Email", destination="https://acme.example/"
+    )
     return Instance(
         campaign=campaign,
         form=form,
