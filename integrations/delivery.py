@@ -118,7 +118,9 @@ def deliveries_queue(
     with transaction.atomic():
         leads = list(Lead.objects.filter(pk__in=lead_ids).only("campaign_id", "status", "flag", "processed_at"))
         by_campaign = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
-        gone = Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD).values_list("lead_id", "integration_id")
+        gone = Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD).values_list(
+            "lead_id", "integration_id"
+        )
         already = set() if resend else set(gone)
         wishes = []
         for lead in leads:

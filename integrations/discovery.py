@@ -6,20 +6,21 @@ Nothing here may run inside a transaction: each function waits for a client's an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.utils import timezone
 
 from integrations.flows import run_step
-from integrations.kit.contract import Choice, Connector, ConnectorError, NoAnswer, RemoteField, RemoteForm
-from integrations.kit.mapping import suggest
+from integrations.kit.contract import Call, Choice, Connector, ConnectorError, Flow, NoAnswer, RemoteField, RemoteForm
 from integrations.kit.registry import connector as find_connector
+from integrations.kit.suggestions import SAME_NAME, suggest
 from integrations.models import FieldMapping, Integration
 from leads.models import Field
 
+T = TypeVar("T")
 Row = FieldMapping
 LABEL_CHARS = 500
 
@@ -90,7 +91,9 @@ def integration_discover(integration: Integration) -> DiscoveryReport:
 def own_fields(integration: Integration) -> list[Field]:
     """The fields of the campaign's forms, each input name once, in the forms' order."""
     return list(
-        Field.objects.filter(form__campaigns=integration.campaign_id, enabled=True).order_by("form_id", "position", "id")
+        Field.objects.filter(form__campaigns=integration.campaign_id, enabled=True).order_by(
+            "form_id", "position", "id"
+        )
     )
 
 
@@ -105,7 +108,9 @@ def _refuse_problems(connector: Connector, values: Mapping[str, Any]) -> None:
         raise ConnectorError(words, name)
 
 
-def _ask(connector: Connector, step: Any, values: Mapping[str, Any], *, fresh_login: bool = False) -> Any:
+def _ask(
+    connector: Connector, step: Callable[[Call], Flow[T]], values: Mapping[str, Any], *, fresh_login: bool = False
+) -> T:
     try:
         return run_step(connector, step, values, fresh_login=fresh_login)
     except NoAnswer as silence:
@@ -149,7 +154,7 @@ def _store(integration: Integration, form: RemoteForm) -> DiscoveryReport:
 
 def _suggestions(integration: Integration, remote: Sequence[RemoteField]) -> dict[str, str]:
     own = [name for entry in own_fields(integration) for name in entry.inputs]
-    return {found.remote_key: found.name for found in suggest(remote, own) if found.reason == "same name"}
+    return {found.remote_key: found.name for found in suggest(remote, own) if found.reason == SAME_NAME}
 
 
 def _describe(row: FieldMapping, entry: RemoteField, position: int) -> None:

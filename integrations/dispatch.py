@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from integrations.delivery import Standing, breaker_record, integration_hold, standing_after
-from integrations.flows import Finished, Runner, connector_call, token_get, token_renew
+from integrations.flows import BudgetSpent, Finished, Runner, connector_call, token_get, token_renew
 from integrations.kit.contract import (
     Connector,
     ConnectorError,
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 _OUTCOME = (
     "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
-    "mapping_version",
+    "mapping_version", "tries",
 )  # fmt: skip
 _ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
 
@@ -60,6 +60,7 @@ class Claimed:
     data: dict[str, Any]
     test: bool
     lead: LeadFacts
+    token: str = ""
     renewed: bool = False
 
 
@@ -125,8 +126,9 @@ class _Run:
 
     def work(self) -> int:
         now = timezone.now()
-        probing = self.integration.open_until is not None
-        if self.integration.state != IntegrationState.ON or (probing and self.integration.open_until > now):
+        open_until = self.integration.open_until
+        probing = open_until is not None
+        if self.integration.state != IntegrationState.ON or (open_until is not None and open_until > now):
             return 0
         if not self._has_due(now) or not self._log_in():
             return 0
@@ -208,7 +210,8 @@ class _Run:
             except MappingProblem as problem:
                 unmade.append((item, problem))
                 continue
-            call = connector_call(self.connector, self.values, token=self.token, key=item.key.hex)
+            item.token = self.token
+            call = connector_call(self.connector, self.values, token=item.token, key=item.key.hex)
             flows.append((item, self.connector.deliver(call, payload)))
         if unmade:
             self._hold_unmade(unmade)
@@ -238,14 +241,24 @@ class _Run:
     def _record(self, ended: Sequence[Finished[Claimed]]) -> bool:
         """Write down what tries came to, in one UPDATE and one INSERT; True when no more is to be claimed now."""
         now = timezone.now()
-        rows, attempts, kinds, again = [], [], [], []
-        stop = ""
+        rows: list[tuple[Any, ...]] = []
+        attempts: list[tuple[Any, ...]] = []
+        kinds: list[OutcomeKind] = []
+        again: list[Claimed] = []
+        stop, spent = "", False
         for end in ended:
             item, outcome = end.job, self._outcome(end)
             if outcome.renew_token and not item.renewed:
                 again.append(replace(item, renewed=True))
                 continue
             del self.held[item.id]
+            if isinstance(end.error, BudgetSpent):
+                # Nothing was sent: it waits its turn, and no try is counted.
+                when = now + dt.timedelta(seconds=end.error.after_s or 1)
+                item.tries -= 1
+                rows.append(self._row(item, Standing(DeliveryState.QUEUED, end.error.message, when), outcome))
+                spent = True
+                continue
             kinds.append(outcome.kind)
             rows.append(self._row(item, standing_after(item.tries, outcome, now), outcome))
             attempts.append(
@@ -259,13 +272,15 @@ class _Run:
             with transaction.atomic():
                 update_rows(Delivery, ["id", "fence"], _OUTCOME, rows)
                 insert_rows(Attempt, _ATTEMPT, attempts)
-                breaker_record(self.integration.pk, kinds, now)
+                if kinds:
+                    breaker_record(self.integration.pk, kinds, now)
                 if stop:
                     integration_hold(self.integration.pk, stop)
         if again:
-            self._renew()
+            if any(item.token == self.token for item in again):
+                self._renew()
             self._start(again)
-        return bool(stop) or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
+        return bool(stop) or spent or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
 
     def _renew(self) -> None:
         try:
@@ -285,7 +300,9 @@ class _Run:
                 return unknown(f"{end.error} It may have arrived.")
             return retry(str(end.error))
         if isinstance(end.error, ConnectorError):
-            return retry(end.error.message) if end.error.passing else misconfigured(end.error.message)
+            return (
+                retry(end.error.message, end.error.after_s) if end.error.passing else misconfigured(end.error.message)
+            )
         logger.error("delivery %s: the connector failed", end.job.id, exc_info=end.error)
         return retry("Our own software failed on the client's answer. It is tried again.")
 
@@ -305,6 +322,7 @@ class _Run:
             now if arrived else None,
             first_poll_at(now) if asked and outcome.reference else None,
             self.integration.mapping_version,
+            item.tries,
         )
 
 

@@ -22,10 +22,11 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from integrations.kit.contract import Call, Connector, Flow
+from integrations.kit.contract import Call, Connector, ConnectorError, Flow, Request, Response
 from integrations.kit.flow import Exchange, run_async, run_sync
 from integrations.kit.http import Session
 from integrations.models import RemoteToken
+from leads import limits
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,6 +48,32 @@ class Finished(Generic[T]):
     job: T = None  # type: ignore[assignment]
 
 
+class BudgetSpent(ConnectorError):
+    """The budget of calls to a host is spent for now: nothing was sent, and nothing is wrong."""
+
+
+class _WithinBudget:
+    """A session that keeps to a connector's budgets for its host; all workers count together."""
+
+    # Room for what people and other software send with the same credential.
+    SHARE = 0.95
+
+    def __init__(self, session: Session, connector: Connector, host: str) -> None:
+        self._session = session
+        self._budgets = connector.manifest.budgets
+        self._host = host
+
+    async def send(self, request: Request) -> Response:
+        for budget in self._budgets:
+            if budget.name in ("call", request.budget):
+                limit = int(budget.calls * self.SHARE)
+                wait = await limits.take(f"budget:{self._host}:{budget.name}", limit, budget.seconds)
+                if wait > 0:
+                    words = f"{self._host} takes no more calls from us for {round(wait)} seconds."
+                    raise BudgetSpent(words, passing=True, after_s=wait)
+        return await self._session.send(request)
+
+
 class Runner(Generic[T]):
     """Runs flows of one connector on the loop, so many to a host at once; what has finished is taken out as it ends.
 
@@ -54,8 +81,8 @@ class Runner(Generic[T]):
     """
 
     def __init__(self, connector: Connector, host: str) -> None:
+        self._connector = connector
         self._host = host
-        self._size = connector.manifest.concurrency
         self._finished: queue.SimpleQueue[Finished[T]] = queue.SimpleQueue()
         self._runtime = runtime()
         self.running = 0
@@ -84,11 +111,12 @@ class Runner(Generic[T]):
             task.add_done_callback(self._runtime.tasks.discard)
 
     async def _run(self, job: T, flow: Flow[Any]) -> None:
-        async with self._runtime.slot(self._host, self._size):
+        async with self._runtime.slot(self._host, self._connector.manifest.concurrency):
+            session = _WithinBudget(self._runtime.open_session(), self._connector, self._host)
             end: Finished[T] = Finished(job=job)
             clock = time.monotonic()
             try:
-                end.value = await run_async(flow, self._runtime.open_session(), end.log)
+                end.value = await run_async(flow, session, end.log)
             except Exception as error:  # noqa: BLE001  each flow fails for itself; the caller reads the error
                 end.error = error
             end.took_ms = int((time.monotonic() - clock) * 1000)
@@ -100,7 +128,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.session: Session | None = None
+        self.sessions: dict[tuple[str, ...], Session] = {}
         self.slots: dict[str, asyncio.Semaphore] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         threading.Thread(target=self._run, name="flows", daemon=True).start()
@@ -114,10 +142,11 @@ class Runtime:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def open_session(self) -> Session:
-        """The session; to be called on the loop."""
-        if self.session is None:
-            self.session = Session(settings.CONNECTOR_PRIVATE_HOSTS)
-        return self.session
+        """The session for the private hosts that the deployment allows; to be called on the loop."""
+        allowed = tuple(settings.CONNECTOR_PRIVATE_HOSTS)
+        if allowed not in self.sessions:
+            self.sessions[allowed] = Session(allowed)
+        return self.sessions[allowed]
 
     def slot(self, host: str, size: int) -> asyncio.Semaphore:
         """What keeps the calls to one host under its concurrency; to be used on the loop."""
@@ -179,7 +208,7 @@ def token_get(connector: Connector, values: Mapping[str, Any], *, fresh: bool = 
     RemoteToken.objects.update_or_create(
         credential=credential,
         defaults={
-            "token": {"value": token.value},
+            "token": {"value": token.value},  # type: ignore[misc]
             "expires_at": now + dt.timedelta(seconds=token.expires_in_s),
         },
     )
@@ -193,6 +222,8 @@ def token_renew(connector: Connector, values: Mapping[str, Any], refused: str) -
 
 
 def _credential(connector: Connector, call: Call) -> str:
-    secrets = {field.name: call.settings.get(field.name) for field in connector.manifest.settings if field.type == "secret"}
+    secrets = {
+        field.name: call.settings.get(field.name) for field in connector.manifest.settings if field.type == "secret"
+    }
     text = json.dumps([connector.manifest.slug, connector.host(call), secrets], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

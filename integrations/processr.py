@@ -86,9 +86,7 @@ def _hand_over_batch() -> int:
             origin = (change.lead.campaign_id, change.lead.sync_subdomain)
             if origin not in origins:
                 origins[origin] = _status_integration(*origin)
-            wishes.append(
-                Wish(origins[origin], Delivery.Kind.STATUS, change.lead_id, data=_status_data(change))
-            )
+            wishes.append(Wish(origins[origin], Delivery.Kind.STATUS, change.lead_id, data=_status_data(change)))
         deliveries_add(wishes)
         LeadChange.objects.filter(pk__in=[change.pk for change in changes]).update(sync_due=False)
     return len(changes)
@@ -109,7 +107,9 @@ def _status_data(change: LeadChange) -> dict[str, str]:
 def _status_integration(campaign_id: int, subdomain: str) -> Integration:
     """The engine's own integration of a campaign to an instance that leads came from, made when first needed."""
     slug = next(
-        slug for slug, found in connectors().items() if "status" in found.manifest.accepts and not found.manifest.offered
+        slug
+        for slug, found in connectors().items()
+        if "status" in found.manifest.accepts and not found.manifest.offered
     )
     integration, _ = Integration.objects.get_or_create(
         campaign_id=campaign_id,

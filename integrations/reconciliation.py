@@ -32,6 +32,7 @@ APPLY_TASK = "integrations.apply_verdicts"
 POLL_TASK = "integrations.poll_verdicts"
 BATCH = 500
 RAW_CHARS = 2_000
+CLOCK_SKEW = dt.timedelta(minutes=5)
 
 # Seconds after delivery at which a verdict is asked for; then once a day, as long as the campaign wants to know.
 POLL_SECONDS = (60, 300, 900, 3_600, 14_400)
@@ -61,11 +62,17 @@ def messages_store(messages: Sequence[Message]) -> None:
         said = message.verdict
         rows.append(
             (_key(message), message.delivery_id, said.state, said.reason_code[:200], said.comment, said.by[:200])
-            + (said.decided_at or message.received_at, message.via, said.raw[:RAW_CHARS], message.received_at)
+            + (_decided_at(message), message.via, said.raw[:RAW_CHARS], message.received_at)
         )
     insert_rows(StatusUpdate, _UPDATE, rows, on_conflict="(key) DO NOTHING")
     if rows:
         wake(APPLY_TASK)
+
+
+def _decided_at(message: Message) -> dt.datetime:
+    """When the client decided; a time that has not come yet, beyond what clocks differ by, would outrank all that follows."""
+    given = message.verdict.decided_at
+    return message.received_at if given is None or given > message.received_at + CLOCK_SKEW else given
 
 
 def _key(message: Message) -> str:
@@ -274,6 +281,7 @@ def _store_polled(good: Sequence[Finished[Delivery]], lost: Sequence[Delivery]) 
         messages_store(messages)
 
 
-def deliveries_by_key(keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """Ids of the deliveries that have these keys, which clients call back with."""
-    return dict(Delivery.objects.filter(key__in=list(keys)).values_list("key", "pk"))
+def deliveries_by_key(keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, str]]:
+    """Id and connector of the deliveries that have these keys, which clients call back with."""
+    found = Delivery.objects.filter(key__in=set(keys)).values_list("key", "pk", "integration__connector")
+    return {key: (pk, slug) for key, pk, slug in found}

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import threading
 import time
 import weakref
 from collections import OrderedDict, deque
@@ -61,8 +62,14 @@ return '0'
 class _Memory:
     def __init__(self) -> None:
         self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+        # The server's loop and the deliveries' loop are threads of one process.
+        self._lock = threading.Lock()
 
     def wait(self, key: str, limit: int, window: float) -> float:
+        with self._lock:
+            return self._wait(key, limit, window)
+
+    def _wait(self, key: str, limit: int, window: float) -> float:
         now = time.monotonic()
         calls = self._calls.get(key)
         if calls is None:
@@ -105,16 +112,18 @@ async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
         return None
 
 
+async def take(key: str, limit: int, window: float) -> float:
+    """Count one call under a key, if fewer than `limit` were in the last `window` seconds: 0, or the seconds to wait."""
+    wait = await _wait_in_redis(key, limit, window) if settings.REDIS_URL else None
+    return _memory.wait(key, limit, window) if wait is None else wait
+
+
 async def count(kind: Kind, key: str) -> None:
     """Count one call. Raises Refusal (429, with Retry-After in seconds) when the window is full."""
     limit: int = getattr(settings, f"RATE_LIMIT_{kind.upper()}")
     if limit <= 0:
         return
-    window = float(settings.RATE_LIMIT_WINDOW_SECONDS)
-    key = f"{kind}:{key}"
-    wait = await _wait_in_redis(key, limit, window) if settings.REDIS_URL else None
-    if wait is None:
-        wait = _memory.wait(key, limit, window)
+    wait = await take(f"{kind}:{key}", limit, float(settings.RATE_LIMIT_WINDOW_SECONDS))
     if wait > 0:
         raise refusal(429, "Too Many Requests", {"Retry-After": str(max(1, math.ceil(wait)))})
 

@@ -12,19 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from integrations.kit.contract import Verdict, VerdictState
+from integrations.kit.contract import ConnectorError
+from integrations.kit.registry import connector as find_connector
 from integrations.models import StatusUpdate
 from integrations.reconciliation import Message, deliveries_by_key, messages_store
 from leads.batcher import Batcher, Overloaded
-from leads.publisher_api.callbacks import flag_by_hash, read_callback
+from leads.publisher_api.callbacks import flag_by_hash, lead_hash_parsed, read_callback
 from leads.web import Request, Response, Route, overloaded
-
-_FLAG_OF_ACTION: dict[str, VerdictState] = {"validate": "valid", "invalidate": "invalid"}
-# An instance of ours says more precisely what it means by an invalidation.
-_FINER: dict[str, VerdictState] = {"returned": "returned", "test": "test"}
-CLOCK_SKEW = dt.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +27,34 @@ class Callback:
     """A callback whose form was read, and the key that it came with."""
 
     key: uuid.UUID
-    verdict: Verdict
+    action: str
+    form: Mapping[str, str]
     received_at: dt.datetime
 
 
-def _store(callbacks: Sequence[Callback]) -> list[bool]:
-    """Store a batch; False for each whose key is no delivery's."""
-    known = deliveries_by_key(callback.key for callback in callbacks)
-    messages_store(
-        [
-            Message(known[callback.key], callback.verdict, StatusUpdate.Via.PUSHED, callback.received_at)
-            for callback in callbacks
-            if callback.key in known
-        ]
-    )
-    return [callback.key in known for callback in callbacks]
+def callbacks_store(received: Sequence[Callback]) -> list[bool]:
+    """Store a batch of callbacks as status updates; False for each whose key is no delivery's."""
+    known = deliveries_by_key(callback.key for callback in received)
+    messages = []
+    for callback in received:
+        if callback.key in known:
+            delivery_id, slug = known[callback.key]
+            messages.append(_message(callback, delivery_id, slug))
+    messages_store([message for message in messages if message is not None])
+    return [callback.key in known for callback in received]
 
 
-callbacks: Batcher[Callback, bool] = Batcher("callbacks", _store)
+def _message(callback: Callback, delivery_id: int, slug: str) -> Message | None:
+    """What its connector reads in it; None where the client's system is one that pushes no verdicts."""
+    receive = find_connector(slug).receive
+    try:
+        verdict = receive(callback.action, callback.form) if receive else None
+    except ConnectorError:
+        return None
+    return None if verdict is None else Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, callback.received_at)
+
+
+batcher: Batcher[Callback, bool] = Batcher("callbacks", callbacks_store)
 
 
 async def receive(request: Request) -> Response:
@@ -58,39 +63,13 @@ async def receive(request: Request) -> Response:
     form = await read_callback(request)
     if isinstance(form, Response):
         return form
-    try:
-        key = uuid.UUID(hex=token)
-    except ValueError:
-        return await flag_by_hash(action, token, form)
-    try:
-        known = await callbacks.submit(Callback(key, _verdict(action, form), timezone.now()))
-    except Overloaded:
-        return overloaded()
-    return Response(201) if known else await flag_by_hash(action, token, form)
+    if key := lead_hash_parsed(token):
+        try:
+            if await batcher.submit(Callback(key, action, form, timezone.now())):
+                return Response(201)
+        except Overloaded:
+            return overloaded()
+    return await flag_by_hash(action, token, form)
 
 
-def _verdict(action: str, form: Mapping[str, str]) -> Verdict:
-    finer = form.get("verdict", "")
-    return Verdict(
-        state=_FINER.get(finer, _FLAG_OF_ACTION[action]) if action == "invalidate" else _FLAG_OF_ACTION[action],
-        reason_code=form.get("reasonCode") or form.get("reason", ""),
-        comment=form.get("comment", ""),
-        by=form.get("user", ""),
-        decided_at=_decided_at(form.get("decidedAt", "")),
-        event_id=form.get("eventId", "")[:64],
-        raw="&".join(f"{name}={value}" for name, value in form.items()),
-    )
-
-
-def _decided_at(text: str) -> dt.datetime | None:
-    """The time that they gave; None where it is none, has no zone, or lies in the future beyond what clocks differ by."""
-    try:
-        decided_at = parse_datetime(text)
-    except ValueError:
-        return None
-    if decided_at is None or decided_at.tzinfo is None or decided_at > timezone.now() + CLOCK_SKEW:
-        return None
-    return decided_at.astimezone(dt.UTC)
-
-
-ROUTES = [Route({"POST"}, "/api/webhook/{action:validate|invalidate}/{token}", receive)]
+ROUTES = [Route(["POST"], "/api/webhook/{action:validate|invalidate}/{token}", receive)]

@@ -1,0 +1,210 @@
+"""What clients say of delivered leads, and what becomes of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Callable
+
+import pytest
+from client import Answer, Client
+from django.utils import timezone
+
+from integrations.dispatch import integration_deliver
+from integrations.kit.contract import Verdict, VerdictState
+from integrations.models import Delivery, Integration, StatusUpdate
+from integrations.processr import changes_hand_over, leads_process
+from integrations.reconciliation import (
+    Message,
+    integration_poll,
+    messages_store,
+    next_poll_at,
+    verdicts_apply,
+)
+from leads.models import Flag, Lead, LeadChange
+from leads.status import FlagChange, leads_flag
+
+pytestmark = pytest.mark.django_db
+
+START = timezone.now()
+
+
+@pytest.fixture
+def delivery(integration: Integration, client: Client, lead: Callable[..., Lead]) -> Delivery:
+    lead()
+    leads_process()
+    integration_deliver(integration.pk)
+    return Delivery.objects.get()
+
+
+def say(delivery: Delivery | None, state: VerdictState, at: int, reason: str = "", event: str = "") -> None:
+    """One pushed message, decided `at` seconds after the start."""
+    verdict = Verdict(state, reason, decided_at=START + dt.timedelta(seconds=at), event_id=event)
+    messages_store(
+        [Message(delivery.pk if delivery else None, verdict, StatusUpdate.Via.PUSHED, START + dt.timedelta(seconds=99))]
+    )
+
+
+def test_a_verdict_with_its_reason_lands_on_the_lead(delivery: Delivery) -> None:
+    say(delivery, "invalid", 1, "Unable to Contact")
+    assert verdicts_apply() == 1
+    delivery.refresh_from_db()
+    lead = Lead.objects.get()
+    assert (delivery.verdict, delivery.reason_code) == ("invalid", "Unable to Contact")
+    assert (lead.flag, lead.reason_code) == ("invalid", "Unable to Contact")
+    assert lead.changes.filter(via="client").count() == 1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_client_s_last_word_wins_whatever_order_it_comes_in(
+    delivery: Delivery, order: tuple[int, ...], at_once: bool
+) -> None:
+    said: list[tuple[VerdictState, int, str]] = [("valid", 1, "a"), ("invalid", 2, "b"), ("valid", 3, "c")]
+    for place in order:
+        say(delivery, *said[place])
+        if not at_once:
+            verdicts_apply()
+    verdicts_apply()
+    lead = Lead.objects.get()
+    assert (lead.flag, lead.reason_code) == ("valid", "c")
+    assert not StatusUpdate.objects.filter(state="received").exists()
+
+
+def test_the_same_message_twice_is_kept_once(delivery: Delivery) -> None:
+    say(delivery, "invalid", 1, "Duplicate", event="e1")
+    say(delivery, "invalid", 1, "Duplicate", event="e1")
+    assert StatusUpdate.objects.count() == 1
+
+
+def test_what_was_said_again_later_outranks_a_late_message_from_between(delivery: Delivery) -> None:
+    say(delivery, "valid", 1)
+    verdicts_apply()
+    say(delivery, "valid", 5)
+    verdicts_apply()
+    say(delivery, "invalid", 3)
+    verdicts_apply()
+    assert list(StatusUpdate.objects.values_list("state", flat=True)) == ["applied", "repeated", "stale"]
+    assert Lead.objects.get().flag == "valid"
+
+
+def test_a_verdict_on_nothing_of_ours_is_kept_and_shown_as_unmatched(db: None) -> None:
+    say(None, "invalid", 1)
+    verdicts_apply()
+    assert StatusUpdate.objects.get().state == "unmatched"
+
+
+def test_a_colleague_s_later_word_is_not_overwritten_but_shown_as_a_conflict(delivery: Delivery) -> None:
+    lead = Lead.objects.get()
+    leads_flag({lead.pk: FlagChange(Flag.VALID, "Confirmed", by="maria")})
+    messages_store(
+        [
+            Message(
+                delivery.pk,
+                Verdict("invalid", decided_at=START - dt.timedelta(hours=1)),
+                StatusUpdate.Via.PUSHED,
+                timezone.now(),
+            )
+        ]
+    )
+    verdicts_apply()
+    lead.refresh_from_db()
+    delivery.refresh_from_db()
+    assert (lead.flag, delivery.verdict) == ("valid", "invalid")
+    assert StatusUpdate.objects.get().state == "conflicting"
+
+
+def test_a_verdict_settles_a_doubt(delivery: Delivery) -> None:
+    Delivery.objects.update(state="unknown")
+    say(delivery, "valid", 1)
+    verdicts_apply()
+    delivery.refresh_from_db()
+    assert delivery.state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("answer", "flag", "reason"),
+    [
+        (Answer(202, b"The lead has not been processed yet"), "", ""),
+        (Answer(200), "valid", ""),
+        (Answer(200, b'""'), "valid", ""),
+        (
+            Answer(200, {"qaReasons": "", "failedJobs": ["No values found for field"]}),
+            "invalid",
+            "No values found for field",
+        ),
+        (Answer(200, b'"Duplicate of another lead"'), "invalid", "Duplicate of another lead"),
+        (Answer(200, b"Duplicate of another lead"), "invalid", "Duplicate of another lead"),
+    ],
+)
+def test_each_known_shape_of_a_lead_result_is_read(
+    delivery: Delivery, integration: Integration, client: Client, answer: Answer, flag: str, reason: str
+) -> None:
+    client.results[delivery.reference] = answer
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    verdicts_apply()
+    lead = Lead.objects.get()
+    assert (lead.flag, lead.comment) == (flag, reason)
+    delivery.refresh_from_db()
+    assert delivery.next_poll_at > timezone.now()
+
+
+def test_one_lead_that_the_client_lost_does_not_stop_the_others(
+    integration: Integration, client: Client, lead: Callable[..., Lead]
+) -> None:
+    for _ in range(3):
+        lead()
+    leads_process()
+    integration_deliver(integration.pk)
+    client.results = {"1": Answer(404, b"404 Not Found"), "2": Answer(200), "3": Answer(200)}
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    verdicts_apply()
+    assert Lead.objects.filter(flag="valid").count() == 2
+    assert Delivery.objects.get(reference="1").next_poll_at is None
+
+
+def test_a_poll_with_an_ended_token_renews_it(delivery: Delivery, integration: Integration, client: Client) -> None:
+    client.refuse_tokens.add("token-1")
+    client.results[delivery.reference] = Answer(200)
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    verdicts_apply()
+    assert Lead.objects.get().flag == "valid"
+
+
+def test_verdicts_are_asked_for_by_age_and_no_longer_than_the_campaign_wants() -> None:
+    ages = [0, 61, 301, 901, 3_601, 14_401, 100_000]
+    waits = []
+    for age in ages:
+        when = next_poll_at(START, START + dt.timedelta(seconds=age), verdict_days=90)
+        assert when is not None
+        waits.append(round((when - START).total_seconds()))
+    assert waits == [60, 300, 900, 3_600, 14_400, 100_801, 186_400]
+    assert next_poll_at(START, START + dt.timedelta(days=89, hours=1), verdict_days=90) is None
+
+
+def test_a_changed_flag_is_handed_to_the_instance_that_the_lead_came_from(
+    client: Client, lead: Callable[..., Lead]
+) -> None:
+    received = lead()
+    Lead.objects.update(sync_subdomain="acme", sync_token="a" * 32)
+    leads_process()
+    leads_flag({received.pk: FlagChange(Flag.RETURNED, "Unable to Contact", "rang three times", by="maria")})
+    assert changes_hand_over() == 1
+    managed = Integration.objects.get(managed=True)
+    integration_deliver(managed.pk)
+    told = client.callbacks[0]
+    change = LeadChange.objects.get(kind="flagged")
+    assert told.path == f"/api/webhook/invalidate/{'a' * 32}"
+    assert told.form == {
+        "reason": "Unable to Contact: rang three times",
+        "user": "maria",
+        "verdict": "returned",
+        "reasonCode": "Unable to Contact",
+        "comment": "rang three times",
+        "eventId": change.event_id.hex,
+        "decidedAt": change.decided_at.isoformat(),
+    }
+    assert changes_hand_over() == 0
