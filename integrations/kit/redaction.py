@@ -152,16 +152,14 @@ def _ways_to_write(value: str) -> tuple[str, ...]:
     if value.isascii() and value.isalnum():
         return (value,)
     escaped = json.dumps(value)[1:-1]
-    return tuple(
-        dict.fromkeys(
-            (
-                value,
-                escaped,
-                escaped.replace("/", r"\/"),
-                json.dumps(value, ensure_ascii=False)[1:-1],
-                html.escape(value),
-                quote_plus(value, errors="replace"),
-                quote(value, errors="replace"),
-            )
-        )
-    )
+    ways = {
+        value,
+        escaped,
+        escaped.replace("/", r"\/"),
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        html.escape(value),
+        quote_plus(value, errors="replace"),
+        quote(value, errors="replace"),
+    }
+    # The longest first: a shorter one may be its beginning.
+    return tuple(sorted(ways, key=len, reverse=True))
