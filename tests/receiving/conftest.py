@@ -56,7 +56,8 @@ def server() -> Iterator[str]:
     thread.start()
     deadline = time.monotonic() + 20
     while not running.started:
-        assert time.monotonic() < deadline and thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start"
+        assert thread.is_alive(), "the server stopped"
         time.sleep(0.01)
     yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     running.should_exit = True
@@ -68,18 +69,17 @@ def server() -> Iterator[str]:
 def instance(transactional_db: None) -> Instance:
     advertiser = Advertiser.objects.create(name="Acme")
     form = Form.objects.create(name="Whitepaper")
-    for position, values in enumerate(
-        [
-            {"name": "firstName", "label": "First name", "required": True, "max_length": 50},
-            {"name": "email", "label": "E-mail", "type": "email", "required": True},
-            {"name": "telephone", "type": "telephone"},
-            {"name": "industry", "type": "choice", "choices": [{"value": "it", "label": "IT"}, {"value": "law"}]},
-            {"name": "topics", "type": "choice", "multiple": True, "choices": [{"value": "a"}, {"value": "b, c"}]},
-            {"name": "optin", "type": "optin"},
-            {"name": "source", "type": "hidden"},
-            {"name": "former", "enabled": False},
-        ]
-    ):
+    fields: list[dict[str, Any]] = [
+        {"name": "firstName", "label": "First name", "required": True, "max_length": 50},
+        {"name": "email", "label": "E-mail", "type": "email", "required": True},
+        {"name": "telephone", "type": "telephone"},
+        {"name": "industry", "type": "choice", "choices": [{"value": "it", "label": "IT"}, {"value": "law"}]},
+        {"name": "topics", "type": "choice", "multiple": True, "choices": [{"value": "a"}, {"value": "b, c"}]},
+        {"name": "optin", "type": "optin"},
+        {"name": "source", "type": "hidden"},
+        {"name": "former", "enabled": False},
+    ]
+    for position, values in enumerate(fields):
         Field.objects.create(form=form, position=position, **values)
     campaign = Campaign.objects.create(advertiser=advertiser, name="Spring")
     campaign.forms.add(form)

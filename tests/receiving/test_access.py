@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import requests
-from tests.receiving.conftest import Client, Instance
 from django.conf import settings
 from django.utils import timezone
 
 from leads.access import api_key_issue, api_key_rotate, digest
 from leads.models import AccessToken, ApiKey, User
+from tests.receiving.conftest import Client, Instance
 
 CLIENT_PAIR = {"client_id": settings.OAUTH_CLIENT_ID, "client_secret": settings.OAUTH_CLIENT_SECRET}
 GRANT = "https://convertr.cvtr.io/grants/api_key"
@@ -20,8 +20,10 @@ GRANT = "https://convertr.cvtr.io/grants/api_key"
 
 def ask(server: str, method: str = "GET", **given: str) -> requests.Response:
     given = {**CLIENT_PAIR, **given}
-    where = {"params": given} if method == "GET" else {"data": given}
-    return requests.request(method, f"{server}/oauth/v2/token", timeout=20, **where)
+    url = f"{server}/oauth/v2/token"
+    if method == "GET":
+        return requests.get(url, params=given, timeout=20)
+    return requests.post(url, data=given, timeout=20)
 
 
 def opens(server: str, instance: Instance, token: str) -> int:
@@ -111,7 +113,12 @@ def test_a_token_is_taken_from_the_header_or_the_query(client: Client) -> None:
     del client.session.headers["Authorization"]
     assert client.get(fields, params={"access_token": token}).status_code == 200
     assert client.get(fields, headers={"Authorization": f"bearer {token}"}).status_code == 200
-    for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": f"Basic {token}"}, {"Authorization": "Bearer x"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Basic {token}"},
+        {"Authorization": "Bearer x"},
+    ):
         answer = client.get(fields, headers=headers)
         assert (answer.status_code, answer.json()) == (401, {"code": 401, "message": "Access denied."})
 

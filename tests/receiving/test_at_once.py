@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from tests.receiving.conftest import GOOD, Client
 from django.conf import settings
 from django.db import IntegrityError
 
@@ -13,6 +13,7 @@ from leads import intake
 from leads.database import uuid7
 from leads.intake import KeyReused, LeadRow
 from leads.models import Lead
+from tests.receiving.conftest import GOOD, Client
 
 
 def test_fifty_submits_with_one_key_make_one_lead_and_get_one_answer(client: Client) -> None:
@@ -32,7 +33,7 @@ def test_every_one_of_many_leads_is_there_once_when_it_was_answered(client: Clie
     assert stored == {lead_id: f"lead{number}@example.test" for number, lead_id in enumerate(ids)}
 
 
-def row(client: Client, key: str | None = None, digest: str = "", **given: object) -> LeadRow:
+def row(client: Client, key: str | None = None, digest: str = "", **given: Any) -> LeadRow:
     found = client.instance
     made = LeadRow(uuid7(), found.campaign.pk, found.publisher.pk, found.form.pk, 1, None, {"firstName": "Ada"})
     return made._replace(idempotency_key=key, body_digest=digest, **given)
@@ -73,4 +74,4 @@ def test_when_too_much_waits_a_client_is_asked_to_come_again(client: Client) -> 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.json()["code"] == 503
     assert client.send().status_code == 201
-    assert settings.INTAKE_QUEUE_ROWS == waiting
+    assert waiting == settings.INTAKE_QUEUE_ROWS

@@ -7,11 +7,11 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.receiving.conftest import GOOD, Client
 from django.utils import timezone
 
 from leads.models import Campaign, Field, Flag, Lead, LeadChange, Publisher, Status
 from leads.status import FlagChange, leads_flag
+from tests.receiving.conftest import GOOD, Client
 
 VERSIONS = ["2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "3.0"]
 INPUTS = [

@@ -1,0 +1,128 @@
+"""The lead collection, for the instance's own users."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from leads.access import tokens_for_password
+from leads.models import Campaign, Flag, Lead, LeadChange, Status
+from leads.status import FlagChange, leads_flag
+from tests.receiving.conftest import GOOD, Client
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """Three leads came in; now an own user reads them."""
+    for number in range(3):
+        assert client.send({**GOOD, "form[optin][terms]": "1", "form[firstName]": f"Ada {number}"}).status_code == 201
+    tokens = tokens_for_password("sam", "manage-it")
+    assert tokens is not None
+    client.session.headers["Authorization"] = f"Bearer {tokens.access_token}"
+    return client
+
+
+def members(client: Client, **params: Any) -> list[str]:
+    answer = client.get("/api/v4/leads", params=params)
+    assert answer.status_code == 200, answer.text
+    return [member["firstName"] for member in answer.json()["hydra:member"]]
+
+
+def test_a_lead_is_shown_with_its_hash_status_and_flag(staff: Client) -> None:
+    lead = Lead.objects.latest("pk")
+    Lead.objects.filter(pk=lead.pk).update(status=Status.VALID, processed_at=timezone.now())
+    leads_flag({lead.pk: FlagChange(Flag.RETURNED, "Duplicate", "We knew her")})
+    body = staff.get("/api/v4/leads").json()
+    assert (body["@type"], body["hydra:totalItems"], body["@id"]) == ("hydra:Collection", 3, "/api/v4/leads")
+    member = body["hydra:member"][0]
+    assert member["id"] == lead.pk
+    assert member["leadHash"] == lead.hash.hex
+    assert member["leadStatus"] == {"name": "Valid"}
+    assert member["leadFlag"] == {"name": "returned", "reason": "Duplicate", "comment": "We knew her"}
+    assert member["processrStatus"] == 1000
+    assert {"type": "hidden", "name": "leadHash", "value": lead.hash.hex} in member["leadData"]
+    assert {"type": "email", "name": "email", "value": "ada@example.test"} in member["leadData"]
+    assert {"type": "optin", "name": "optin.terms", "value": "1"} in member["leadData"]
+    other = body["hydra:member"][1]
+    assert (other["leadFlag"], other["leadStatus"]["name"]) == (None, "Pending")
+    assert other["processrStatus"] != 1000
+
+
+def test_it_is_answered_as_json_ld_to_those_who_ask(staff: Client) -> None:
+    answer = staff.get("/api/v4/leads.jsonld", params={"itemsPerPage": "2"})
+    assert answer.headers["Content-Type"].startswith("application/ld+json")
+    view = answer.json()["hydra:view"]
+    assert view["hydra:next"] == view["hydra:last"] == "/api/v4/leads.jsonld?itemsPerPage=2&page=2"
+    assert len(staff.get(view["hydra:next"]).json()["hydra:member"]) == 1
+    by_header = staff.get("/api/v4/leads", headers={"Accept": "application/ld+json"})
+    assert by_header.headers["Content-Type"].startswith("application/ld+json")
+
+
+def test_one_lead_can_be_read_alone(staff: Client) -> None:
+    lead = Lead.objects.earliest("pk")
+    answer = staff.get(f"/api/v4/leads/{lead.pk}")
+    assert (answer.status_code, answer.json()["leadHash"]) == (200, lead.hash.hex)
+    assert staff.get("/api/v4/leads/999999").status_code == 404
+
+
+def test_it_is_read_page_by_page_newest_first(staff: Client) -> None:
+    assert members(staff) == ["Ada 2", "Ada 1", "Ada 0"]
+    assert members(staff, itemsPerPage="2", page="2") == ["Ada 0"]
+    assert members(staff, page="9") == []
+    assert members(staff, itemsPerPage="100000")
+
+
+def test_it_is_filtered_by_campaign_hash_and_time(staff: Client) -> None:
+    other = Campaign.objects.create(advertiser=staff.instance.campaign.advertiser, name="Other")
+    oldest, middle, newest = Lead.objects.order_by("pk")
+    Lead.objects.filter(pk=oldest.pk).update(campaign=other, created_at=dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC))
+    Lead.objects.filter(pk=middle.pk).update(created_at=dt.datetime(2026, 2, 2, tzinfo=dt.UTC))
+    assert members(staff, **{"campaign.id": other.pk}) == ["Ada 0"]
+    assert members(staff, leadHash=newest.hash.hex) == ["Ada 2"]
+    assert members(staff, leadHash="x") == []
+    assert members(staff, **{"createdTs[after]": "2026-01-03"}) == ["Ada 2", "Ada 1"]
+    assert members(staff, **{"createdTs[after]": "2026-01-02", "createdTs[before]": "2026-02-02"}) == ["Ada 1", "Ada 0"]
+    assert members(staff, **{"createdTs[before]": "2026-01-02T05:00:00+02:00"}) == ["Ada 0"]
+
+
+def test_a_flag_makes_a_lead_updated(staff: Client) -> None:
+    oldest = Lead.objects.earliest("pk")
+    past = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    Lead.objects.update(created_at=past)
+    assert members(staff, **{"updatedTs[after]": "2026-01-03"}) == []
+    leads_flag({oldest.pk: FlagChange(Flag.VALID, "Confirmed", decided_at=past)})
+    assert members(staff, **{"updatedTs[after]": "2026-01-03"}) == ["Ada 0"]
+    assert members(staff, **{"updatedTs[before]": "2026-01-03"}) == ["Ada 2", "Ada 1"]
+    shown = staff.get(f"/api/v4/leads/{oldest.pk}").json()["updatedTs"]
+    assert dt.datetime.fromisoformat(shown) == LeadChange.objects.get().created_at
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"page": "0"},
+        {"page": "-1"},
+        {"page": "x"},
+        {"itemsPerPage": "٣"},
+        {"campaign.id": "x"},
+        {"createdTs[after]": "yesterday"},
+        {"createdTs[after]": "2026-02-30"},
+        {"createdTs[before]": "0001-01-01T00:00:00+14:00"},
+        {"updatedTs[after]": "\x00"},
+    ],
+    ids=str,
+)
+def test_a_filter_that_can_not_be_read_is_said(staff: Client, params: dict[str, str]) -> None:
+    answer = staff.get("/api/v4/leads", params=params)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == 400
+
+
+def test_publishers_do_not_see_it(client: Client) -> None:
+    for path in ("/api/v4/leads", "/api/v4/leads.jsonld", "/api/v4/leads/1"):
+        assert client.get(path).status_code == 403
+    client.session.headers.pop("Authorization")
+    assert client.get("/api/v4/leads").status_code == 401
