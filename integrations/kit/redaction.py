@@ -31,6 +31,7 @@ _SECRET_IN_TEXT = re.compile(
     rf"""(["']?(?:{"|".join(SECRET_NAMES)}|secret)["']?\s*[:=]\s*["']?)((?:[^"'\\&\s,}}]|\\.)+)""", re.IGNORECASE
 )
 _HASH_IN_PATH = re.compile(r"(?<=/)([0-9a-fA-F]{6})[0-9a-fA-F]{26}(?=/|\?|\Z)")
+_PLAIN_RUN = re.compile(r"[A-Za-z0-9]+")
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -139,8 +140,16 @@ def _texts(value: Any) -> Iterable[str]:
 
 def _without(text: str, values: Iterable[str]) -> str:
     """`text` with every value of three or more characters masked, however the other side has escaped it."""
+    if not text:
+        return text
     lowered = text.lower()
-    for value in sorted({each for each in values if len(each) > 2}, key=len, reverse=True):
+    # Every way to write a value keeps its plain letters and digits, so a text without these has none of them: most don't.
+    there = {
+        value
+        for value in values
+        if len(value) > 2 and max(_PLAIN_RUN.findall(value), key=len, default="").lower() in lowered
+    }
+    for value in sorted(there, key=len, reverse=True):
         for written in _ways_to_write(value):
             if written.lower() in lowered:
                 text = re.sub(re.escape(written), mask(value).replace("\\", r"\\"), text, flags=re.IGNORECASE)

@@ -246,7 +246,7 @@ def storable(text: str) -> bool:
 
 # --- the runner itself --------------------------------------------------------------------------------------
 
-CASE = {
+CASE: dict[str, Any] = {
     "title": "A yes",
     "why": "to see the runner notice",
     "operation": "deliver",
