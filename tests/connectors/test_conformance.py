@@ -93,6 +93,13 @@ def test_the_manifest_holds_what_the_pages_show(connector: Connector) -> None:
 
 
 @each_connector
+def test_nothing_is_left_to_fill_in(connector: Connector) -> None:
+    folder = ROOT / connector.manifest.slug
+    left = [file.name for file in (*folder.glob("*.py"), folder / "README.md") if "TODO" in file.read_text("utf-8")]
+    assert not left, f"{connector.manifest.slug} is not filled in yet: TODO in {', '.join(sorted(left))}"
+
+
+@each_connector
 def test_every_setting_can_be_filled_in(connector: Connector) -> None:
     boxes = connector.manifest.settings
     assert len({box.name for box in boxes}) == len(boxes)
