@@ -91,5 +91,5 @@ new-connector: $(VENV)/.installed
 
 .PHONY: clean
 clean:
-	@rm -rf $(VENV) var static-collected .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from portal.celery import app
@@ -73,6 +74,7 @@ class Command(BaseCommand):
             os._exit(1)
         if not tasks.stop(GRACE_SECONDS):
             self.stdout.write("A task did not end in time; its work is taken up at the next start.")
+        _fold_write_ahead_log()
         self.stdout.write("Stopped.")
         sys.stdout.flush()
         sys.stderr.flush()
@@ -100,6 +102,14 @@ def _refuse_old_tables() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database's tables are not up to date. Run `manage.py migrate` first.")
+
+
+def _fold_write_ahead_log() -> None:
+    """Leave one whole file behind, which can be copied as it is."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _follow(parent: int, stop: Any) -> None:

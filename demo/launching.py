@@ -1,0 +1,294 @@
+"""Two portals as child processes: prepared, started together, watched, and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from demo.state import CLIENT, PORTAL, State, demo_lead_hash, first_leads
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60
+STOP_SECONDS = 15
+LEAD_SECONDS = 10
+
+
+class LaunchProblem(Exception):
+    """What keeps the portals from running, in a line for the one who started them."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C, SIGTERM, a closed terminal, or the end of the process that this one was to end with."""
+
+
+class Launcher:
+    """Both portals of one `var` directory. `stop_with`: the parent process to end with, if any."""
+
+    def __init__(self, var: Path, *, ports: Mapping[str, int], stop_with: int | None = None) -> None:
+        self.var = var
+        self.ports = ports
+        self.stop_with = stop_with
+        self.state = State(var)
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock: IO[str] | None = None
+
+    # --- from nothing to ready ------------------------------------------------------------------------------
+
+    def start(self, *, reset: bool) -> None:
+        """Prepare and start both; returns once both answer and var/run.json is written."""
+        self._only_one()
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._on_signal)
+        if reset:
+            self.state.reset()
+        self.state.load()
+        first_time = not self.state.complete
+        if first_time:
+            print("Setting up both portals (once) …", flush=True)
+        self._migrate()
+        if not self.state.set_up(CLIENT):
+            self._configure(CLIENT)
+        for name in (CLIENT, PORTAL):
+            self._serve(name)
+        for name in (CLIENT, PORTAL):
+            self._wait_ready(name)
+        if not self.state.set_up(PORTAL):
+            self._configure(PORTAL)  # it asks the client's portal for its form
+        about = self.state.about(self.urls)
+        if first_time:
+            first_leads(about)
+        for name in (PORTAL, CLIENT):
+            if not self.state.lead_hash(name):
+                self.state.note_lead_hash(name, self._newest_lead_hash(about[name]))
+        self.state.write_run_file(self.urls)
+
+    def _newest_lead_hash(self, portal: Mapping[str, object]) -> str:
+        """The client's portal gets its first leads from yours within a moment."""
+        deadline = time.monotonic() + LEAD_SECONDS
+        while not (found := demo_lead_hash(portal)) and time.monotonic() < deadline:
+            self._refuse_dead()
+            time.sleep(0.1)
+        return found
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
+
+    def welcome(self, took_s: float) -> str:
+        about = self.state.about(self.urls)
+        lines = [f"Ready in {took_s:.1f} s.", ""]
+        for name, words in ((PORTAL, "Your portal"), (CLIENT, "The client's portal")):
+            url, password = about[name]["url"], about[name]["admin_password"]
+            lines.append(f"  {words:<20} {url}/admin/   log in as {about[name]['admin_username']} / {password}")
+        return "\n".join(
+            [
+                *lines,
+                "",
+                "Try first:",
+                "  1. In your portal, open the campaign “Spring webinar” and its integration “Larkfield's instance”: Configure.",
+                "  2. In another terminal: make demo-leads N=100. They arrive in the client's portal by themselves.",
+                "  3. In the client's portal, select some of its leads and flag them invalid with a reason. Look at the same",
+                "     leads in your portal: the verdict, its reason code and comment are there.",
+                "",
+                f"What scripts need to know is in {self._shown(self.state.run_file)}. Ctrl-C stops both.",
+            ]
+        )
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+    def _only_one(self) -> None:
+        if len(set(self.ports.values())) != len(self.ports):
+            raise LaunchProblem("Both portals would have the same port: give them two with PORT=… and CLIENT_PORT=…")
+        for name, port in self.ports.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except (OSError, OverflowError) as error:
+                    variable = "PORT" if name == PORTAL else "CLIENT_PORT"
+                    words = f"Port {port} is taken by another program" if port < 65536 else f"{port} is no port"
+                    if isinstance(error, PermissionError):
+                        words = f"Port {port} may not be used by you"
+                    raise LaunchProblem(f"{words}: choose another with {variable}=…") from None
+        self.var.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.var / "run.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LaunchProblem(
+                f"These portals are running already, on other ports: see {self.state.run_file}."
+            ) from None
+
+    def _on_signal(self, *_: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN)
+        raise Stopped
+
+    # --- the databases --------------------------------------------------------------------------------------
+
+    def _migrate(self) -> None:
+        """Bring both databases' tables up to date, at the same time; nothing to do when no migration is new."""
+        digest = _migrations_digest()
+        due = [name for name in (PORTAL, CLIENT) if not self.state.migrated(name, digest)]
+        running = {name: self._manage(name, "migrate", "--verbosity", "0") for name in due}
+        for name, process in running.items():
+            self._finish(name, process)
+            self.state.note_migrated(name, digest)
+
+    def _configure(self, name: str) -> None:
+        ids = self.var / f"{name}-ids.json"
+        secrets = self.state.configuration_env()
+        # The two don't touch each other's rows, so they may run at the same time.
+        admin = {
+            "DJANGO_SUPERUSER_USERNAME": "admin",
+            "DJANGO_SUPERUSER_EMAIL": f"admin@{name}.example",
+            "DJANGO_SUPERUSER_PASSWORD": self.state.secret(f"{name}_admin_password"),
+        }
+        file = str(ROOT / "demo" / f"{name}.yml")
+        applying = self._manage(name, "config", "apply", file, "--ids", str(ids), env=secrets)
+        if not self.state.has_admin(name):
+            self._finish(name, self._manage(name, "createsuperuser", "--noinput", env=admin))
+            self.state.note_admin(name)
+        self._finish(name, applying)
+        self.state.note_set_up(name, ids)
+
+    def _manage(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603  a command of our own
+            [sys.executable, str(ROOT / "manage.py"), *command],
+            cwd=ROOT,
+            env={**self._env(name), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _finish(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        try:
+            output, _ = process.communicate()
+        except Stopped:
+            process.kill()
+            raise
+        if process.returncode:
+            words = output.decode(errors="replace").strip()
+            raise LaunchProblem(f"The {name} could not be set up:\n{words}\nmake run RESET=1 starts anew.")
+
+    # --- the processes --------------------------------------------------------------------------------------
+
+    def _env(self, name: str) -> dict[str, str]:
+        urls = self.urls
+        inherited = {key: value for key, value in os.environ.items() if key not in _OURS}
+        return {
+            "LOG_LEVEL": "WARNING",
+            **inherited,
+            **self.state.portal_env(name),
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+            "INSTANCE_SUBDOMAIN": name,
+            "INSTANCE_URL": urls[name],
+            "CONVERTR_INSTANCES": ",".join(f"{other}={url}" for other, url in urls.items()),
+            "CONNECTOR_PRIVATE_HOSTS": ",".join(f"127.0.0.1:{port}" for port in self.ports.values()),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _serve(self, name: str) -> None:
+        command = ["serve", "--port", str(self.ports[name]), "--stop-with", str(os.getpid())]
+        # A session of its own: Ctrl-C reaches this process alone, which then stops both in order.
+        child = self.children[name] = self._manage(name, *command)
+        threading.Thread(target=_forward, args=(name, child), name=f"output of {name}", daemon=True).start()
+
+    def _wait_ready(self, name: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not _answers(self.urls[name]):
+            self._refuse_dead()
+            if time.monotonic() > deadline:
+                raise LaunchProblem(f"The {name} did not answer within {READY_SECONDS} seconds.")
+            time.sleep(0.05)
+
+    def _refuse_dead(self) -> None:
+        for name, child in self.children.items():
+            if child.poll() is not None:
+                other = CLIENT if name == PORTAL else PORTAL
+                raise LaunchProblem(
+                    f"The {name} ended by itself (exit code {child.returncode}), so the {other} was stopped too. "
+                    "What it said is above."
+                )
+
+    def watch(self) -> None:
+        """Wait until something ends: Stopped, or a LaunchProblem where a portal ended by itself."""
+        while True:
+            self._refuse_dead()
+            if self.stop_with and os.getppid() != self.stop_with:
+                raise Stopped
+            time.sleep(0.3)
+
+    def stop(self) -> None:
+        """Stop what runs, both at the same time; whatever does not end is killed."""
+        running = [child for child in self.children.values() if child.poll() is None]
+        for child in running:
+            child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in running:
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        time.sleep(0.05)  # the last lines of their output
+
+
+# What this process sets for its portals is not taken over from whoever starts it.
+_OURS = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "REDIS_URL",
+    "ENV_FILE",
+    "DEBUG",
+    "CONVERTR_URL",
+    "ALLOWED_HOSTS",
+    "TEST_DATABASE",
+)
+
+
+def _forward(name: str, child: subprocess.Popen[bytes]) -> None:
+    assert child.stdout is not None
+    with contextlib.suppress(ValueError, OSError):
+        for line in child.stdout:
+            text = line.decode(errors="replace").rstrip()
+            if text and text != "Stopped." and " on http://" not in text:
+                print(f"{name} | {text}", flush=True)
+
+
+# A proxy is for the world outside, never for this machine.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with _DIRECT.open(f"{url}/health", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _migrations_digest() -> str:
+    """Of all migrations of the project and of the pinned packages that have some."""
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
+    for path in sorted(ROOT.glob("*/migrations/*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,164 @@
+"""What may stand in a configuration file. docs/operating.md shows one; demo/*.yml are two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap
+
+from integrations.configuration.reading import (
+    ConfigurationError,
+    Item,
+    Place,
+    Reader,
+    Shape,
+    boolean,
+    dictionary,
+    list_of,
+    name,
+    number,
+    one_of,
+    or_name,
+    read,
+    setting,
+    text,
+)
+from integrations.models import IntegrationState
+from leads.models import Campaign, FieldType, Flag
+
+# A mapping row has at most one of these keys: where its value comes from.
+SOURCES = ("field", "fact", "fixed", "template")
+
+
+def choices(reader: Reader, node: Any, place: Place) -> list[dict[str, str]]:
+    """Choices as a list of values, a list of value and label, or a mapping of values to labels."""
+    if isinstance(node, CommentedMap):
+        labels = dictionary(text)(reader, node, place)
+        return [{"value": value, "label": label or value} for value, label in labels.values.items()]
+    choice = or_name(Shape({"value": text, "label": text}, required=("value",)), "value")
+    items: list[Item] = list_of(choice)(reader, node, place)
+    found = [(item.values.get("value", ""), item.values.get("label", "")) for item in items]
+    return [{"value": value, "label": label or value} for value, label in found]
+
+
+def transform(reader: Reader, node: Any, place: Place) -> dict[str, str]:
+    """A transform's name, or its name and parameters."""
+    if isinstance(node, CommentedMap):
+        item = dictionary(text)(reader, node, place)
+        if not item.values.get("name"):
+            raise reader.bad(place, "“name” is missing: which transform is it?")
+        return dict(item.values)
+    return {"name": name(reader, node, place)}
+
+
+ADVERTISER = Shape({"name": name}, required=("name",), identity=("name",))
+REASON_CODE = Shape(
+    {"flag": one_of(flag for flag in Flag.values if flag), "code": name, "label": text, "active": boolean},
+    required=("flag", "code"),
+    identity=("flag", "code"),
+)
+USER = Shape(
+    {"username": name, "email": text, "password": setting, "active": boolean},
+    required=("username",),
+    identity=("username",),
+)
+PUBLISHER = Shape(
+    {"name": name, "active": boolean, "api_key": setting, "users": list_of(USER)},
+    required=("name",),
+    identity=("name",),
+)
+FIELD = Shape(
+    {
+        "name": name,
+        "label": text,
+        "type": one_of(FieldType.values),
+        "required": boolean,
+        "enabled": boolean,
+        "choices": choices,
+        "multiple": boolean,
+        "min_length": number,
+        "max_length": number,
+    },
+    required=("name",),
+    identity=("name",),
+)
+FORM = Shape({"name": name, "fields": list_of(FIELD)}, required=("name",), identity=("name",))
+LINK = Shape({"name": name, "channel": text, "destination": text}, required=("name",), identity=("name",))
+CONTRACT = Shape({"name": name, "active": boolean}, required=("name",), identity=("name",))
+MAPPING = Shape(
+    {
+        "to": name,
+        "field": name,
+        "fact": name,
+        "fixed": text,
+        "template": text,
+        "value_map": dictionary(text),
+        "transforms": list_of(transform),
+        # How the client's form describes it, for what was never pulled: a pull of their form replaces these.
+        "label": text,
+        "type": text,
+        "required": boolean,
+        "hidden": boolean,
+        "choices": choices,
+        "added_by_hand": boolean,
+    },
+    required=("to",),
+    identity=("to",),
+)
+INTEGRATION = Shape(
+    {
+        "name": name,
+        "connector": name,
+        "state": one_of([IntegrationState.ON, IntegrationState.PAUSED, IntegrationState.NEEDS_SETUP]),
+        "settings": dictionary(setting),
+        "mapping": list_of(MAPPING),
+    },
+    required=("name", "connector"),
+    identity=("name",),
+)
+CAMPAIGN = Shape(
+    {
+        "name": name,
+        "advertiser": name,
+        "status": one_of(Campaign.Status.values),
+        "status_reason": text,
+        "time_zone": name,
+        "verdict_days": number,
+        "api_key": setting,
+        "forms": list_of(name),
+        "publishers": list_of(or_name(CONTRACT, "name")),
+        "links": list_of(LINK),
+        "integrations": list_of(INTEGRATION),
+    },
+    required=("name", "advertiser"),
+    identity=("advertiser", "name"),
+)
+DOCUMENT = Shape(
+    {
+        "advertisers": list_of(ADVERTISER),
+        "reason_codes": list_of(REASON_CODE),
+        "publishers": list_of(PUBLISHER),
+        "forms": list_of(FORM),
+        "campaigns": list_of(CAMPAIGN),
+    }
+)
+
+
+def parse(text: str, file: str, environ: Mapping[str, str]) -> Item:
+    """A configuration file's text, read and checked as far as that goes without a database.
+
+    env:NAME is replaced by the variable's value in `environ`. ConfigurationError has every problem and its place.
+    """
+    document = read(text, file, DOCUMENT, environ)
+    problems = []
+    for campaign in document.values.get("campaigns", []):
+        for integration in campaign.values.get("integrations", []):
+            for row in integration.values.get("mapping", []):
+                given = [source for source in SOURCES if source in row.values]
+                if len(given) > 1:
+                    words = f"a value comes from one place: give {' or '.join(given)}, not both."
+                    problems.append((row.at(given[1]), words))
+    if problems:
+        raise ConfigurationError(problems)
+    return document
