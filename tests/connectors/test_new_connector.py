@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,12 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         suite.test_what_is_asked_counts_against_a_budget_that_the_manifest_names,
         suite.test_calls_go_to_the_host_that_the_connector_names,
     ]
-    checks = [(check, (connector,)) for check in each_connector]
-    checks += [(check, (connector, case)) for check in each_case for case in cases]
+    checks: list[Callable[[], None]] = [partial(check, connector) for check in each_connector]
+    checks += [partial(check, connector, case) for check in each_case for case in cases]
     complaints = []
-    for check, arguments in checks:
+    for check in checks:
         try:
-            check(*arguments)  # type: ignore[operator]
+            check()
         except AssertionError as complaint:
             complaints.append(str(complaint).splitlines()[0])
     return complaints
