@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import uuid_utils.compat
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 uuid7 = uuid_utils.compat.uuid7
 """A new UUIDv7: ordered by time, with 74 random bits."""
@@ -36,6 +36,7 @@ def insert_rows(
     """
     if not rows:
         return []
+    connection = connections[DEFAULT_DB_ALIAS]  # itself: its proxy would cost a look-up for each of thousands of values
     fields = _columns(model, names)
     quote = connection.ops.quote_name
     columns = ", ".join(quote(field.column) for field in fields)
@@ -67,6 +68,7 @@ def update_rows(
     rows = list(rows)
     if not rows:
         return set()
+    connection = connections[DEFAULT_DB_ALIAS]
     fields = _columns(model, [*match, *change])
     quote = connection.ops.quote_name
     on_postgresql = connection.vendor == "postgresql"

@@ -7,6 +7,7 @@ charset is kept with lone surrogates, so that the form's check can say which fie
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
@@ -86,8 +87,15 @@ def _urlencoded(body: bytes, codec: str, max_parts: int) -> Pairs:
     for piece in body.split(b"&"):
         if piece:
             name, _, value = piece.partition(b"=")
-            pairs.append((_text(_unquoted(name), codec), _text(_unquoted(value), codec)))
+            # Names are few and come again with every post; only short ones are remembered.
+            read = _name(name, codec) if len(name) <= 100 else _text(_unquoted(name), codec)
+            pairs.append((read, _text(_unquoted(value), codec)))
     return pairs
+
+
+@lru_cache(maxsize=4096)
+def _name(raw: bytes, codec: str) -> str:
+    return _text(_unquoted(raw), codec)
 
 
 def _unquoted(raw: bytes) -> bytes:

@@ -8,6 +8,7 @@ from leads.catalog import CampaignEntry
 from leads.publisher_api import answers
 from leads.web import Request
 
+MAX_TOKEN_CHARS = 200
 
 def _token(request: Request) -> str:
     """From the Authorization header, else from the query (facts, section 1d)."""
@@ -18,7 +19,7 @@ def _token(request: Request) -> str:
 async def caller(request: Request) -> Principal:
     """Whose token it is. Raises Refusal (401, 429)."""
     token = _token(request)
-    found = await catalog.principal(token) if token else None
+    found = await catalog.principal(token) if 0 < len(token) <= MAX_TOKEN_CHARS else None
     if found is None:
         raise answers.access_denied()
     await limits.count("calls", found.limit_key)

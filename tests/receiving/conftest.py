@@ -49,8 +49,11 @@ def _fresh_limits_and_catalog(settings: Any) -> None:
 def server() -> Iterator[str]:
     """The real application behind the real server, on a free port of the loopback interface."""
     from portal.asgi import application
+    from portal.http import HttpProtocol
 
-    config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on")
+    config = uvicorn.Config(
+        application, host="127.0.0.1", port=0, http=HttpProtocol, ws="none", log_level="warning", lifespan="on"
+    )
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()

@@ -190,6 +190,15 @@ def test_raw_bytes_in_an_address_are_no_server_error(client: Client, target: byt
     assert 200 <= status(raw(client, start)) < 500
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_a_client_that_offers_another_protocol_is_served_all_the_same(client: Client, protocol: bytes) -> None:
+    offer = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAEAAEAAAAIAAAAB"]
+    start = head(client, *offer, b"Content-Type: " + URLENCODED, b"Content-Length: %d" % len(LEAD))
+    answer = raw(client, start.replace(b"Connection: close\r\n", b""), LEAD, half_close=False)
+    assert status(answer) == 201
+    assert Lead.objects.count() == 1
+
+
 def test_a_flood_of_odd_headers_is_no_server_error(client: Client) -> None:
     odd = [b"Authorization: Bearer \xff\xfe", b"Idempotency-Key: \xff\xfe\x80", b"Content-Type: " + URLENCODED]
     answer = raw(client, head(client, *odd, b"Content-Length: %d" % len(LEAD)), LEAD)
