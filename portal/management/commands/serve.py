@@ -19,6 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from portal.celery import app
 from portal.embedded import EmbeddedTasks
+from portal.http import HttpProtocol
 
 # Uvicorn gives open requests this long, then the tasks get as long; what does not end by then is taken up at the next
 # start, since every stage works from rows.
@@ -39,6 +40,8 @@ class Command(BaseCommand):
             "portal.asgi:application",
             host=host,
             port=port,
+            http=HttpProtocol,
+            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
