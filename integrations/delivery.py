@@ -28,9 +28,9 @@ DELIVER_TASK = "integrations.deliver_due"
 # Seconds until the next try after the first, second, ... one: 75 hours in all.
 TRY_SECONDS = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.2
-# A run of so many failed calls opens the breaker; then one probe at a time, with growing pauses.
+# A run of so many failed calls opens the breaker; then one probe at a time, with pauses that grow with each that fails.
 BREAKER_FAILURES = 5
-BREAKER_SECONDS = (15, 30, 60, 120, 300)
+BREAKER_SECONDS = (5, 15, 30, 60, 120, 300)
 PAUSED = "Paused: it goes out when the integration is switched on again."
 
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "resend", "state", "reason", "next_try_at")
@@ -255,12 +255,15 @@ def breaker_record(integration_id: int, outcomes: Sequence[OutcomeKind], now: dt
         if integration.failures or integration.open_until:
             Integration.objects.filter(pk=integration_id).update(failures=0, open_until=None, state_reason="")
         return
-    failures = integration.failures + failed
+    if integration.open_until is None:
+        # A batch fails as a whole: what counts is that it did, not how many leads were in it.
+        failures = min(integration.failures + failed, BREAKER_FAILURES)
+    else:
+        failures = integration.failures + 1
     changes: dict[str, object] = {"failures": failures}
     if failures >= BREAKER_FAILURES:
-        step = min((failures - BREAKER_FAILURES), len(BREAKER_SECONDS) - 1)
-        pause = BREAKER_SECONDS[step] * settings.SCHEDULE_FACTOR
-        changes["open_until"] = now + dt.timedelta(seconds=pause)
+        pause = BREAKER_SECONDS[min(failures - BREAKER_FAILURES, len(BREAKER_SECONDS) - 1)]
+        changes["open_until"] = now + dt.timedelta(seconds=pause * settings.SCHEDULE_FACTOR)
         changes["state_reason"] = "The client's system does not answer as it should. Tries go on, one at a time."
     Integration.objects.filter(pk=integration_id).update(**changes)
 

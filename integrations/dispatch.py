@@ -105,8 +105,9 @@ def integration_deliver(integration_id: int) -> int:
     total = 0
     try:
         while True:
-            total += _Run(integration_id).work()
-            if not _turns.again(integration_id):
+            run = _Run(integration_id)
+            total += run.work()
+            if not run.recovered and not _turns.again(integration_id):
                 return total
     except BaseException:
         _turns.drop(integration_id)
@@ -123,8 +124,11 @@ class _Run:
         self.held: dict[int, Claimed] = {}
         self.token = ""
         self.tried = 0
+        self.recovered = False
+        """A probe got through: the rest may follow at once."""
 
     def work(self) -> int:
+        """Send until nothing is due, or one probe after a run of failures; how many tries that were."""
         now = timezone.now()
         open_until = self.integration.open_until
         probing = open_until is not None
@@ -149,6 +153,8 @@ class _Run:
             ended = self.runner.finished(settings.DELIVERY_LEASE_SECONDS / 3)
             if ended and self._record(ended):
                 more = False
+            elif ended and probing:
+                self.recovered = True
             if time.monotonic() - beat > settings.DELIVERY_LEASE_SECONDS / 3:
                 beat = time.monotonic()
                 self._extend_leases()

@@ -231,10 +231,12 @@ def test_a_run_of_failures_opens_the_breaker_and_one_good_answer_closes_it(
     assert integration.open_until > timezone.now()
     Delivery.objects.update(next_try_at=timezone.now())
     assert integration_deliver(integration.pk) == 0
-    client.say.clear()
     Integration.objects.update(open_until=timezone.now())
-    assert integration_deliver(integration.pk) == 1, "one probe"
-    integration_deliver(integration.pk)
+    client.say.append(Answer(500))
+    assert integration_deliver(integration.pk) == 1, "one probe, and no more while it fails"
+    Delivery.objects.update(next_try_at=timezone.now())
+    Integration.objects.update(open_until=timezone.now())
+    assert integration_deliver(integration.pk) == 8
     integration.refresh_from_db()
     assert (integration.failures, integration.open_until) == (0, None)
     assert Delivery.objects.filter(state="delivered").count() == 8
