@@ -70,11 +70,9 @@ def redact_response(response: Response, request: Request) -> dict[str, Any]:
     """Status, a few headers, and the start of the body without tokens and without what `request` sent."""
     kept: dict[str, Any] = {"status": response.status}
     sent = list(_sent_values(request))
-    headers = {
-        name: _without(storable(response.headers[name][:300]), sent)
-        for name in _KEPT_HEADERS
-        if name in response.headers
-    }
+    headers = {name: storable(response.headers[name][:300]) for name in _KEPT_HEADERS if name in response.headers}
+    if "location" in headers:
+        headers["location"] = _without(_SECRET_IN_TEXT.sub(rf"\1{MASK}", headers["location"]), sent)
     if headers:
         kept["headers"] = headers
     # Masked before it is cut, so that no half value is left at the end.

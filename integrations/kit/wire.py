@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from functools import lru_cache
+from urllib.parse import quote_plus, urlencode
 
 from integrations.kit.addresses import Destination, destination
 from integrations.kit.contract import NoAnswer, Request, Response
@@ -33,7 +34,7 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
     headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
     body = request.body
     if request.form is not None:
-        body = urlencode(request.form, errors="replace").encode("ascii")
+        body = _form_body(request.form)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     elif request.json is not None:
         body = json.dumps(request.json).encode("ascii")
@@ -46,6 +47,16 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
     if request.query:
         url += ("&" if "?" in url else "?") + urlencode(request.query, errors="replace")
     return Prepared(request.method, url, headers, body, to)
+
+
+@lru_cache(maxsize=4096)
+def _key(name: str) -> str:
+    return quote_plus(name, errors="replace")
+
+
+def _form_body(form: Sequence[tuple[str, str]]) -> bytes:
+    """urlencoded; the keys of a form are the same for every lead, so each is encoded once."""
+    return "&".join([f"{_key(name)}={quote_plus(value, errors='replace')}" for name, value in form]).encode("ascii")
 
 
 def taken(status: int, headers: Mapping[str, str], body: bytes, *, whole: bool) -> Response:
