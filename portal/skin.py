@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -34,6 +35,16 @@ def accent(colour: str) -> dict[str, str]:
     """The steps of an accent colour; an unknown name gives blue."""
     hue, chroma = COLOURS.get(colour, COLOURS["blue"])
     return {step: f"oklch({light} {chroma * share:.3f} {hue})" for step, (light, share) in _STEPS.items()}
+
+
+def _favicon(colour: str) -> str:
+    """A mark in the accent colour, so that browser tabs of two portals can be told apart too."""
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+        f'<rect width="32" height="32" rx="7" fill="{accent(colour)["600"]}"/>'
+        '<path d="M7 12h15l-4-4m7 12H10l4 4" fill="none" stroke="#fff" stroke-width="3"/></svg>'
+    )
+    return f"data:image/svg+xml,{quote(svg)}"
 
 
 def _can_view(model: str) -> Callable[[HttpRequest], bool]:
@@ -94,6 +105,7 @@ def unfold_settings(*, name: str, colour: str) -> dict[str, Any]:
         "SITE_TITLE": name,
         "SITE_HEADER": name,
         "SITE_SYMBOL": "swap_horiz",
+        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _favicon(colour)}],
         "SITE_URL": None,
         "SHOW_HISTORY": True,
         "SHOW_VIEW_ON_SITE": False,

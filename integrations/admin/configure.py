@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import Truncator
-from django.views.decorators.cache import never_cache
 
 from integrations.admin.badges import integration_badge
 from integrations.admin.mapping_form import MappingTable
@@ -29,7 +28,6 @@ from leads.admin.flagging import counted
 WORDS_CHARS = 600
 
 
-@never_cache
 def configure_page(
     model_admin: Any, request: HttpRequest, integration: Integration, connector: Connector
 ) -> HttpResponse:

@@ -18,8 +18,8 @@ from integrations.admin.integrations import connector_name
 from integrations.admin.sending import BATCH, queue_messages
 from integrations.admin.timeline import delivery_entries
 from integrations.delivery import deliveries_queue, deliveries_release
-from integrations.models import Delivery
-from leads.admin.badges import short
+from integrations.models import Delivery, DeliveryState
+from leads.admin.badges import moment, short
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import counted
 from leads.admin.leads import lead_person
@@ -27,19 +27,10 @@ from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ModelAdmin):  # type: ignore[misc]
+class DeliveryAdmin(ModelAdmin):
     """Deliveries are the engine's rows: people read them, release them and send them again, nothing else."""
 
-    list_display = (
-        "number",
-        "subject",
-        "integration",
-        "state_label",
-        "tries",
-        "next_try_at",
-        "verdict_label",
-        "created_at",
-    )
+    list_display = ("number", "subject", "integration", "state_label", "verdict_label", "tries", "next_try", "made")
     list_display_links = ("number",)
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -52,7 +43,7 @@ class DeliveryAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("integration", "lead")
     list_per_page = 50
     show_full_result_count = False
-    sortable_by = ("number",)
+    sortable_by = ()
     search_fields = ("id", "lead__id", "reference")
     search_help_text = "Delivery, lead, or the client's reference"
     actions = ("release", "send_again")
@@ -90,17 +81,25 @@ class DeliveryAdmin(ModelAdmin):  # type: ignore[misc]
         link = reverse("admin:leads_lead_change", args=[delivery.lead.pk])
         kind = "Status of lead" if delivery.kind == Delivery.Kind.STATUS else "Lead"
         return format_html(
-            '<a class="pt-link" href="{}">{} {}</a><br><span class="pt-quiet">{}</span>',
+            '<span class="pt-cell"><a class="pt-link" href="{}">{} {}</a><span class="pt-quiet pt-small">{}</span></span>',
             link, kind, delivery.lead.pk, short(name or email, 40),
         )  # fmt: skip
 
     @admin.display(description="State")
     def state_label(self, delivery: Delivery) -> SafeString:
         return format_html(
-            '<span class="pt-badges">{}<span class="pt-quiet pt-small">{}</span></span>',
+            '<span class="pt-badges pt-cell pt-cell-wide">{}<span class="pt-quiet pt-small">{}</span></span>',
             delivery_badge(delivery),
             short(delivery.reason, 90),
         )
+
+    @admin.display(description="Next try")
+    def next_try(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.next_try_at) if delivery.state == DeliveryState.QUEUED else "–"
+
+    @admin.display(description="Since")
+    def made(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.created_at)
 
     @admin.display(description="Verdict")
     def verdict_label(self, delivery: Delivery) -> SafeString | str:

@@ -70,7 +70,7 @@ class AddForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Integration)
-class IntegrationAdmin(ModelAdmin):  # type: ignore[misc]
+class IntegrationAdmin(ModelAdmin):
     list_display = ("name", "campaign", "connector_label", "state_label", "why")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_filter_submit = True

@@ -25,7 +25,7 @@ admin.site.unregister(Lead)
 
 @admin.register(Lead)
 class DeliveredLeadAdmin(LeadAdmin):
-    list_display = ("number", "person", "campaign", "publisher", "judged", "flagged", "sent", "verdict", "created_at")
+    list_display = ("number", "person", "whose", "judged", "flagged", "sent", "verdict", "received")
     list_filter = (
         *LeadAdmin.list_filter[:-1],
         IntegrationFilter,
@@ -51,7 +51,7 @@ class DeliveredLeadAdmin(LeadAdmin):
             return "–"
         badges = format_html_join(
             "",
-            '<span class="pt-row" style="gap:.35rem">{}<span class="pt-quiet pt-small">{}</span></span>',
+            '<span class="pt-one-line">{}<span class="pt-quiet pt-small">{}</span></span>',
             ((delivery_badge(row), short(row.integration.name, 30)) for row in rows[:SHOWN]),
         )
         more = (

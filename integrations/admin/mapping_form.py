@@ -240,15 +240,17 @@ class MappingTable:
             mapping_changed(self.integration)
         return changed
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """How many of the client's fields there are, how many have a value, and how many required ones have none."""
         theirs = [form for form in self.rows if form.row.state != State.VANISHED]
+        new = sum(form.row.state == State.NEW for form in theirs)
         return {
             "fields": len(theirs),
             "mapped": sum(bool(form.row.source) for form in theirs),
             "missing": sum(form.missing for form in theirs),
-            "new": sum(form.row.state == State.NEW for form in theirs),
+            # After the first pull all are new: then it says nothing.
+            "new": new if new < len(theirs) else 0,
             "vanished": len(self.rows) - len(theirs),
         }
 

@@ -10,14 +10,14 @@ from django.utils.safestring import SafeString
 
 from integrations.admin.badges import update_badge, verdict_badge
 from integrations.models import StatusUpdate
-from leads.admin.badges import short
+from leads.admin.badges import moment, short, two_lines
 from leads.admin.filters import DaysFilter
 from leads.skin import ChoicesDropdownFilter, ModelAdmin
 
 
 @admin.register(StatusUpdate)
-class StatusUpdateAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("received_at", "verdict_label", "reason", "said_by", "via", "about", "state_label")
+class StatusUpdateAdmin(ModelAdmin):
+    list_display = ("received", "verdict_label", "reason", "said_by", "via", "about", "state_label")
     list_filter = (
         ("verdict", ChoicesDropdownFilter),
         ("state", ChoicesDropdownFilter),
@@ -27,6 +27,7 @@ class StatusUpdateAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter_submit = True
     list_select_related = ("delivery__integration",)
     ordering = ("-id",)
+    list_display_links = ("received",)
     sortable_by = ()
     show_full_result_count = False
     list_per_page = 50
@@ -54,11 +55,11 @@ class StatusUpdateAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="Reason")
     def reason(self, update: StatusUpdate) -> SafeString:
-        return format_html(
-            '{}<br><span class="pt-quiet pt-small">{}</span>',
-            short(update.reason_code) or "–",
-            short(update.comment, 80),
-        )
+        return two_lines(update.reason_code or "–", update.comment)
+
+    @admin.display(description="Received", ordering="id")
+    def received(self, update: StatusUpdate) -> SafeString | str:
+        return moment(update.received_at)
 
     @admin.display(description="By")
     def said_by(self, update: StatusUpdate) -> str:

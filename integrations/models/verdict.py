@@ -46,3 +46,6 @@ class StatusUpdate(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [models.Index(fields=["id"], name="status_update_received", condition=models.Q(state="received"))]
+
+    def __str__(self) -> str:
+        return f"Status update {self.pk}"

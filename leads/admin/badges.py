@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -60,3 +63,27 @@ def flag_badge(flag: str, hint: str = "") -> SafeString:
 def short(text: str, length: int = LIST_CHARS) -> str:
     """A text cut for a table's cell."""
     return Truncator(text).chars(length)
+
+
+def two_lines(first: str, second: str, *, strong: bool = False) -> SafeString:
+    """A cell of two lines, the second in small; what is long is cut, and whole when pointed at."""
+    return format_html(
+        '<span class="pt-cell" title="{}"><span class="{}">{}</span><span class="pt-quiet pt-small">{}</span></span>',
+        short(f"{first} · {second}" if second else first, 200),
+        "pt-strong" if strong else "",
+        short(first),
+        short(second),
+    )
+
+
+def moment(at: dt.datetime | None) -> SafeString | str:
+    """A time for a cell: day and minute, the exact one when pointed at."""
+    if at is None:
+        return "–"
+    local = timezone.localtime(at)
+    return format_html(
+        '<time class="pt-num" datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        f"{local:%d %b %Y %H:%M:%S %Z}",
+        f"{local:%d %b %H:%M}",
+    )

@@ -15,7 +15,7 @@ from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter,
 
 
 @admin.register(Advertiser)
-class AdvertiserAdmin(ModelAdmin):  # type: ignore[misc]
+class AdvertiserAdmin(ModelAdmin):
     list_display = ("name", "created_at")
     search_fields = ("name",)
 
@@ -23,6 +23,7 @@ class AdvertiserAdmin(ModelAdmin):  # type: ignore[misc]
 class PublisherInline(TabularInline):  # type: ignore[misc]
     model = CampaignPublisher
     extra = 0
+    hide_title = True
     verbose_name = "publisher"
     verbose_name_plural = "publishers that may send leads"
     autocomplete_fields = ("publisher",)
@@ -31,12 +32,13 @@ class PublisherInline(TabularInline):  # type: ignore[misc]
 class LinkInline(TabularInline):  # type: ignore[misc]
     model = Link
     extra = 0
+    hide_title = True
     verbose_name_plural = "links (optional): the channels leads come through"
     fields = ("name", "channel", "destination")
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
+class CampaignAdmin(ModelAdmin):
     list_display = ("name", "advertiser", "state", "form_names", "created_at")
     list_filter = (("status", ChoicesDropdownFilter), ("advertiser", RelatedDropdownFilter))
     list_filter_submit = True

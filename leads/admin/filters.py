@@ -16,6 +16,10 @@ from leads.skin import RangeDateFilter
 class DaysFilter(RangeDateFilter):  # type: ignore[misc]
     """From one day to another, both of them whole days of the console's time zone."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "day"
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         name = self.parameter_name
         if start := self._day(f"{name}_from"):

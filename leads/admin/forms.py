@@ -28,13 +28,14 @@ class FieldInline(TabularInline):  # type: ignore[misc]
     model = Field
     form = FieldForm
     extra = 0
+    hide_title = True
     ordering_field = "position"
     hide_ordering_field = True
     verbose_name_plural = "fields: drag to reorder"
 
 
 @admin.register(Form)
-class FormAdmin(ModelAdmin):  # type: ignore[misc]
+class FormAdmin(ModelAdmin):
     list_display = ("name", "identifier", "field_count", "campaign_names", "version")
     search_fields = ("name",)
     inlines = (FieldInline,)

@@ -9,7 +9,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 
 from leads.access import api_key_issue, api_key_rotate
 from leads.models import Campaign, Publisher
@@ -28,7 +27,6 @@ def keys_summary(owner: Publisher | Campaign) -> str:
     return ", ".join(f"ends in {key.ending}" + (" (being replaced)" if key.expires_at else "") for key in good)
 
 
-@never_cache
 def keys_page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
     """The keys of the publisher or campaign that `model_admin` is for. POST: action issue, rotate or revoke."""
     owner = model_admin.get_object(request, object_id)

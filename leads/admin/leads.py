@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from leads.admin.badges import campaign_badge, flag_badge, short, status_badge
+from leads.admin.badges import campaign_badge, flag_badge, moment, short, status_badge, two_lines
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import flag_selection
 from leads.admin.timeline import Entry, lead_entries
@@ -26,17 +26,17 @@ NAME_KEYS = ("firstname", "first_name", "lastname", "last_name", "surname")
 
 
 @admin.register(ReasonCode)
-class ReasonCodeAdmin(ModelAdmin):  # type: ignore[misc]
+class ReasonCodeAdmin(ModelAdmin):
     list_display = ("code", "label", "flag", "active")
     list_filter = (("flag", ChoicesDropdownFilter),)
     search_fields = ("code", "label")
 
 
 @admin.register(Lead)
-class LeadAdmin(ModelAdmin):  # type: ignore[misc]
+class LeadAdmin(ModelAdmin):
     """Leads are read here, and flagged through leads/status.py; nobody adds, edits or removes one."""
 
-    list_display: tuple[str, ...] = ("number", "person", "campaign", "publisher", "judged", "flagged", "created_at")
+    list_display: tuple[str, ...] = ("number", "person", "whose", "judged", "flagged", "received")
     list_display_links = ("number",)
     list_filter: tuple[Any, ...] = (
         ("campaign", RelatedDropdownFilter),
@@ -49,7 +49,7 @@ class LeadAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("campaign", "publisher")
     list_per_page = 50
     show_full_result_count = False
-    sortable_by = ("number",)
+    sortable_by = ()
     search_fields = ("id",)
     search_help_text = "Lead ID, hash, e-mail or name"
     actions: tuple[str, ...] = ("flag_valid", "flag_invalid", "flag_returned", "flag_test")
@@ -73,9 +73,15 @@ class LeadAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Who")
     def person(self, lead: Lead) -> SafeString:
         name, email = lead_person(lead.values)
-        return format_html(
-            '<span class="pt-strong">{}</span><br><span class="pt-quiet">{}</span>', short(name) or "–", short(email)
-        )
+        return two_lines(name or "–", email, strong=True)
+
+    @admin.display(description="Campaign")
+    def whose(self, lead: Lead) -> SafeString:
+        return two_lines(lead.campaign.name, lead.publisher.name)
+
+    @admin.display(description="Received", ordering="id")
+    def received(self, lead: Lead) -> SafeString | str:
+        return moment(lead.created_at)
 
     @admin.display(description="Status")
     def judged(self, lead: Lead) -> SafeString:

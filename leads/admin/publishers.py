@@ -18,13 +18,14 @@ from leads.skin import ModelAdmin, TabularInline, action
 class CampaignInline(TabularInline):  # type: ignore[misc]
     model = CampaignPublisher
     extra = 0
+    hide_title = True
     verbose_name = "campaign"
     verbose_name_plural = "campaigns it may send leads to"
     autocomplete_fields = ("campaign",)
 
 
 @admin.register(Publisher)
-class PublisherAdmin(ModelAdmin):  # type: ignore[misc]
+class PublisherAdmin(ModelAdmin):
     list_display = ("name", "identifier", "state", "key_endings")
     search_fields = ("name",)
     inlines = (CampaignInline,)

@@ -20,14 +20,16 @@ class NewUserForm(UserCreationForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "publisher", "what", "last_login")
     list_filter = ("is_active", "is_staff")
     list_select_related = ("publisher",)
-    autocomplete_fields = ("publisher",)
+    # Rights are given by groups: a list of every single permission is more than a person reads.
+    filter_horizontal = ()
+    autocomplete_fields = ("publisher", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password", ("first_name", "last_name"), "email")}),
         (
@@ -37,7 +39,7 @@ class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
                 "description": "A publisher’s user signs in through the API and never here, whatever is ticked below.",
             },
         ),
-        ("What they may do", {"fields": (("is_active", "is_staff", "is_superuser"), "groups", "user_permissions")}),
+        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "publisher", "usable_password", "password1", "password2")}),)
 
@@ -59,5 +61,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class PortalGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
+class PortalGroupAdmin(GroupAdmin, ModelAdmin):
     pass
