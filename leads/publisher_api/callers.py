@@ -10,6 +10,7 @@ from leads.web import Request
 
 MAX_TOKEN_CHARS = 200
 
+
 def _token(request: Request) -> str:
     """From the Authorization header, else from the query (facts, section 1d)."""
     scheme, _, token = request.header("authorization").partition(" ")

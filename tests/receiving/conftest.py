@@ -46,8 +46,8 @@ def _fresh_limits_and_catalog(settings: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The real application behind the real server, on a free port of the loopback interface."""
+def server(django_db_setup: None) -> Iterator[str]:
+    """The real application behind the real server, on a free port; it stops before its database goes."""
     from portal.asgi import application
     from portal.http import HttpProtocol
 
