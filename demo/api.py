@@ -112,18 +112,38 @@ def reasons(answer: requests.Response) -> str:
     return str(body)
 
 
-def newest_leads(portal: Mapping[str, Any], **query: str) -> list[dict[str, Any]]:
-    """Leads as an administrator of the portal reads them, newest first; `query` are the collection's filters."""
-    session = requests.Session()
-    session.trust_env = False
-    credentials = {"username": portal["admin_username"], "password": portal["admin_password"]}
-    client = {"client_id": portal["client_id"], "client_secret": portal["client_secret"]}
-    login = session.post(
-        f"{portal['url']}/oauth/v2/token", data={"grant_type": "password", **client, **credentials}, timeout=TIMEOUT_S
-    )
-    login.raise_for_status()
-    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    answer = session.get(f"{portal['url']}/api/v4/leads", params=query, headers=headers, timeout=TIMEOUT_S)
-    answer.raise_for_status()
-    members: list[dict[str, Any]] = answer.json()["hydra:member"]
-    return members
+class Administrator:
+    """Reads a portal's leads as one of its own users."""
+
+    def __init__(self, portal: Mapping[str, Any]) -> None:
+        self._url = f"{portal['url']}/api/v4/leads"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        login = self._session.post(
+            f"{portal['url']}/oauth/v2/token",
+            data={
+                "grant_type": "password",
+                "client_id": portal["client_id"],
+                "client_secret": portal["client_secret"],
+                "username": portal["admin_username"],
+                "password": portal["admin_password"],
+            },
+            timeout=TIMEOUT_S,
+        )
+        login.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+
+    def count(self, **query: str) -> int:
+        """How many leads there are; `query` are the collection's filters."""
+        return int(self._get(query)["hydra:totalItems"])
+
+    def newest(self, **query: str) -> dict[str, Any] | None:
+        """The newest lead, or None."""
+        members: list[dict[str, Any]] = self._get(query)["hydra:member"]
+        return members[0] if members else None
+
+    def _get(self, query: Mapping[str, str]) -> dict[str, Any]:
+        answer = self._session.get(self._url, params={"itemsPerPage": "1", **query}, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body

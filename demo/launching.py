@@ -43,6 +43,7 @@ class Launcher:
         self.stop_with = stop_with
         self.state = State(var)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self._preparing: list[subprocess.Popen[bytes]] = []
         self._lock: IO[str] | None = None
 
     # --- from nothing to ready ------------------------------------------------------------------------------
@@ -72,16 +73,9 @@ class Launcher:
             first_leads(about)
         for name in (PORTAL, CLIENT):
             if not self.state.lead_hash(name):
-                self.state.note_lead_hash(name, self._newest_lead_hash(about[name]))
+                # The client's portal gets its first leads from yours within a moment.
+                self.state.note_lead_hash(name, demo_lead_hash(about[name], LEAD_SECONDS))
         self.state.write_run_file(self.urls)
-
-    def _newest_lead_hash(self, portal: Mapping[str, object]) -> str:
-        """The client's portal gets its first leads from yours within a moment."""
-        deadline = time.monotonic() + LEAD_SECONDS
-        while not (found := demo_lead_hash(portal)) and time.monotonic() < deadline:
-            self._refuse_dead()
-            time.sleep(0.1)
-        return found
 
     @property
     def urls(self) -> dict[str, str]:
@@ -167,6 +161,11 @@ class Launcher:
         self.state.note_set_up(name, ids)
 
     def _manage(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        process = self._start(name, *command, env=env)
+        self._preparing.append(process)
+        return process
+
+    def _start(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  a command of our own
             [sys.executable, str(ROOT / "manage.py"), *command],
             cwd=ROOT,
@@ -178,11 +177,7 @@ class Launcher:
         )
 
     def _finish(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        try:
-            output, _ = process.communicate()
-        except Stopped:
-            process.kill()
-            raise
+        output, _ = process.communicate()
         if process.returncode:
             words = output.decode(errors="replace").strip()
             raise LaunchProblem(f"The {name} could not be set up:\n{words}\nmake run RESET=1 starts anew.")
@@ -207,7 +202,7 @@ class Launcher:
     def _serve(self, name: str) -> None:
         command = ["serve", "--port", str(self.ports[name]), "--stop-with", str(os.getpid())]
         # A session of its own: Ctrl-C reaches this process alone, which then stops both in order.
-        child = self.children[name] = self._manage(name, *command)
+        child = self.children[name] = self._start(name, *command)
         threading.Thread(target=_forward, args=(name, child), name=f"output of {name}", daemon=True).start()
 
     def _wait_ready(self, name: str) -> None:
@@ -229,14 +224,24 @@ class Launcher:
 
     def watch(self) -> None:
         """Wait until something ends: Stopped, or a LaunchProblem where a portal ended by itself."""
+        parent = self.stop_with
+        could_be_told = parent and not _blocks_interrupts(parent)
+        told = 0
         while True:
             self._refuse_dead()
-            if self.stop_with and os.getppid() != self.stop_with:
+            if parent and os.getppid() != parent:
+                raise Stopped
+            # A SIGINT that reached make alone: it blocks the signal from then on and waits for its children to end.
+            told = told + 1 if parent and could_be_told and _blocks_interrupts(parent) else 0
+            if told > 1:
                 raise Stopped
             time.sleep(0.3)
 
     def stop(self) -> None:
         """Stop what runs, both at the same time; whatever does not end is killed."""
+        for process in self._preparing:
+            if process.poll() is None:
+                process.kill()
         running = [child for child in self.children.values() if child.poll() is None]
         for child in running:
             child.terminate()
@@ -284,6 +289,16 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _blocks_interrupts(pid: int) -> bool:
+    """Whether a process blocks SIGINT just now, where the system tells (Linux)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    blocked = next((line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:")), "0")
+    return bool(int(blocked, 16) >> (signal.SIGINT - 1) & 1)
 
 
 def _migrations_digest() -> str:

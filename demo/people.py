@@ -110,7 +110,7 @@ def people(count: int, seed: int) -> list[Person]:
     for number in range(count):
         roll = chance.random()
         if roll < 0.1 and valid:
-            made.append(Person("duplicate", dict(chance.choice(valid)), "same person as before"))
+            made.append(Person("duplicate", dict(chance.choice(valid))))
         elif roll < 0.2:
             made.append(_invalid(_valid(chance, number), chance))
         else:

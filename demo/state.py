@@ -6,11 +6,12 @@ import base64
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from demo.api import Publisher, newest_leads
+from demo.api import Administrator, Publisher
 from demo.people import BAD_LEADS, GOOD_LEADS, people
 
 PORTAL, CLIENT = "portal", "client"
@@ -187,10 +188,15 @@ def first_leads(about: Mapping[str, Mapping[str, Any]]) -> None:
     publisher.submit(GOOD_LEADS[PORTAL])
 
 
-def demo_lead_hash(portal: Mapping[str, Any]) -> str:
-    """The hash of one lead of the demo campaign; empty while there is none."""
-    leads = newest_leads(portal, **{"campaign.id": str(portal["campaign_id"]), "itemsPerPage": "1"})
-    return str(leads[0]["leadHash"]) if leads else ""
+def demo_lead_hash(portal: Mapping[str, Any], wait_s: float) -> str:
+    """The hash of the newest lead of the demo campaign, waiting for it if need be; empty when none came."""
+    reader = Administrator(portal)
+    deadline = time.monotonic() + wait_s
+    while not (lead := reader.newest(**{"campaign.id": str(portal["campaign_id"])})):
+        if time.monotonic() > deadline:
+            return ""
+        time.sleep(0.1)
+    return str(lead["leadHash"])
 
 
 def _write(path: Path, data: Any) -> None:

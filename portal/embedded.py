@@ -44,7 +44,8 @@ class EmbeddedTasks:
             task_events=False,
         )
         self._thread = threading.Thread(target=self._worker.start, name="worker", daemon=True)
-        self._beat = beat.EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
+        # With thread=True it is a thread; its type says that it might be a process.
+        self._beat: Any = beat.EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
     def start(self) -> None:
         self._thread.start()
