@@ -1,0 +1,240 @@
+"""Configuration as a file: `manage.py config apply` and `config export`, as an operator uses them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from integrations.configuration.apply import Report, apply
+from integrations.configuration.export import export
+from integrations.configuration.reading import ConfigurationError
+from integrations.configuration.schema import parse
+from integrations.models import FieldMapping, Integration, IntegrationState
+from leads.access import digest
+from leads.models import Advertiser, ApiKey, Campaign, Form, Link, Publisher, ReasonCode, User
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEMO = (ROOT / "demo" / "portal.yml").read_text()
+SECRETS = {name: f"secret of {name}" for name in re.findall(r"env:(\w+)", DEMO) if not name.endswith("_ID")}
+ENVIRON = {**SECRETS, "CLIENT_CAMPAIGN_ID": "204", "CLIENT_PUBLISHER_ID": "17", "CLIENT_FORM_ID": "75"}
+
+SMALL = """\
+advertisers:
+  - name: Acme
+publishers:
+  - name: Inkwell
+    api_key: env:INKWELL_KEY
+forms:
+  - name: Short
+    fields:
+      - {name: email, type: email, required: true}
+      - {name: country, type: choice, choices: {DE: Germany}}
+campaigns:
+  - name: Spring
+    advertiser: Acme
+    forms: [Short]
+    publishers: [Inkwell]
+    integrations:
+      - name: Acme's instance
+        connector: convertr_connect
+        settings:
+          subdomain: acme
+          api_key: env:ACME_KEY
+          campaign_id: 204
+        mapping:
+          - {to: "form[email]", field: email, transforms: [trim]}
+"""
+SMALL_ENVIRON = {"INKWELL_KEY": "inkwell-key-1", "ACME_KEY": "acme-key-1"}
+
+
+def applied(text: str = SMALL, environ: dict[str, str] | None = None) -> Report:
+    return apply(parse(text, "portal.yml", SMALL_ENVIRON if environ is None else environ))
+
+
+def refused(text: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        applied(text, environ)
+    return str(caught.value)
+
+
+def test_a_file_sets_up_everything_it_names() -> None:
+    applied(DEMO, ENVIRON)
+    campaign = Campaign.objects.get(name="Spring webinar")
+    integration = campaign.integrations.get()
+    assert integration.settings == {
+        "subdomain": "client",
+        "campaign_id": "204",
+        "publisher_id": "17",
+        "global_form": "75",
+    }
+    assert integration.secrets == {"api_key": ENVIRON["CLIENT_PUBLISHER_API_KEY"]}
+    row = integration.mappings.get(remote_key="form[country]")
+    assert (row.source, row.value, row.value_map["GB"]) == ("field", "country", "United Kingdom")
+    assert [field.name for field in campaign.forms.get().fields.all()][:3] == ["email", "firstName", "lastName"]
+    assert Publisher.objects.get(name="Old Mill Lists").active is False
+    assert Campaign.objects.get(name="Winter webinar").status == Campaign.Status.PAUSED
+    key = ApiKey.objects.get(publisher__name="Inkwell Publishing")
+    assert key.digest == digest(ENVIRON["PORTAL_PUBLISHER_API_KEY"])
+    assert User.objects.get(username="desk@inkwell.example").check_password(ENVIRON["PORTAL_PUBLISHER_PASSWORD"])
+
+
+def test_applying_twice_changes_nothing_the_second_time() -> None:
+    applied(DEMO, ENVIRON)
+    before = export()
+    report = applied(DEMO, ENVIRON)
+    # It waits for the client's form, which only a running client's portal can give.
+    assert report.lines == ["updated integration of “Spring webinar” “Larkfield's instance”"]
+    assert export() == before
+    assert Form.objects.get().version == 1
+    assert ApiKey.objects.count() == 5
+
+
+def test_the_second_time_says_that_all_is_unchanged() -> None:
+    first, second = applied(), applied()
+    assert first.summary() == "9 created, 1 updated, 0 unchanged"
+    assert second.summary() == "0 created, 0 updated, 10 unchanged"
+    assert second.lines == []
+
+
+def test_what_the_file_does_not_name_stays_as_it_is() -> None:
+    applied()
+    campaign = Campaign.objects.get()
+    Link.objects.create(campaign=campaign, name="Newsletter")
+    Campaign.objects.update(status_reason="asked for by the client")
+    applied(SMALL.replace("advertiser: Acme\n", "advertiser: Acme\n    status: paused\n"))
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.status_reason) == ("paused", "asked for by the client")
+    assert campaign.links.count() == 1
+
+
+def test_a_changed_field_is_a_new_version_of_its_form() -> None:
+    applied()
+    applied(SMALL.replace("required: true", "required: false"))
+    assert Form.objects.get().version == 2
+    assert Form.objects.get().fields.get(name="email").required is False
+
+
+def test_a_changed_mapping_is_a_new_version_of_it() -> None:
+    applied()
+    before = Integration.objects.get().mapping_version
+    applied(SMALL.replace("[trim]", "[trim, lower]"))
+    integration = Integration.objects.get()
+    assert integration.mapping_version == before + 1
+    assert integration.mappings.get().transforms == [{"name": "trim"}, {"name": "lower"}]
+
+
+def test_a_secret_that_changed_is_taken_over() -> None:
+    applied()
+    report = applied(environ={**SMALL_ENVIRON, "ACME_KEY": "acme-key-2"})
+    assert Integration.objects.get().secrets == {"api_key": "acme-key-2"}
+    assert report.lines == ["updated integration of “Spring” “Acme's instance”"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("name: Acme\n", "nam: Acme\n", "2:5: advertisers[0].nam", "there is no “nam” here; did you mean “name”?"),
+        ("advertisers:", "advertiser:", "1:1: advertiser", "did you mean “advertisers”?"),
+        ("    advertiser: Acme\n", "", "12:5: campaigns[0]", "“advertiser” is missing."),
+        ("advertiser: Acme\n", "advertiser: Acne\n", "13:17: campaigns[0].advertiser", "did you mean “Acme”?"),
+        ("forms: [Short]", "forms: [Shirt]", "14:12: campaigns[0].forms", "there is no form “Shirt”"),
+        ("type: email", "type: mail", "9:29: forms[0].fields[0].type", "none of text, email"),
+        ("required: true", "required: maybe", "9:46: forms[0].fields[0].required", "true or false is wanted"),
+        ("name: email,", "name: e-mail,", "9:16: forms[0].fields[0].name", "Start with a letter"),
+        ("name: email,", "name: campaignId,", "9:16: forms[0].fields[0].name", "a reserved name"),
+        ("{DE: Germany}", "{}", "10:48: forms[0].fields[1].choices", "at least one value"),
+        ("name: country", "name: email", "10:9: forms[0].fields[1]", "“email” is there twice; first in line 9."),
+        ("convertr_connect", "convertr_conect", "18:20: campaigns[0].integrations[0].connector", "“convertr_connect”"),
+        ("subdomain: acme", "sub_domain: acme", "20:23: campaigns[0].integrations[0].settings.sub_domain", "“subdomain”"),
+        ("campaign_id: 204", "campaign_id: two", "22:24: campaigns[0].integrations[0].settings.campaign_id", "a number"),
+        ("env:ACME_KEY", "env:NO_KEY", "21:20: campaigns[0].integrations[0].settings.api_key", "NO_KEY is not set"),
+        ("field: email", "field: mail", "24:40: campaigns[0].integrations[0].mapping[0].field", "did you mean “email”?"),
+        ("[trim]", "[trim, shout]", "24:59: campaigns[0].integrations[0].mapping[0].transforms", "no transform “shout”"),
+        ("field: email", "field: email, fixed: x", "24:54: campaigns[0].integrations[0].mapping[0].fixed", "not both"),
+        ("name: Acme\n", "name: [Acme]\n", "2:11: advertisers[0].name", "text is wanted"),
+        ("  - name: Acme\n", "  name: Acme\n", "2:3: advertisers", "a list is wanted"),
+        ("name: Spring", "name: Spring\n    time_zone: Mars", "13:16: campaigns[0].time_zone", "is no time zone"),
+        ("name: Spring", "name: Spring\n    name: Summer", "13:5: the file", "this key is there twice"),
+        ("forms:\n", "forms: [\n", "7:3: the file", "this is not YAML"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_place_in_the_file_and_what_is_wrong(old: str, new: str, place: str, words: str) -> None:
+    assert SMALL.count(old) >= 1
+    said = refused(SMALL.replace(old, new, 1))
+    assert f"portal.yml:{place}: " in said
+    assert words in said
+    assert not Advertiser.objects.exists(), "nothing of a file with a mistake is applied"
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    said = refused(SMALL.replace("name: Acme\n", "nam: Acme\n").replace("type: email", "type: mail"), environ={})
+    assert len(said.splitlines()) == 5
+    assert "INKWELL_KEY is not set. Set it and apply again." in said
+
+
+def test_the_state_on_needs_all_settings() -> None:
+    said = refused(SMALL.replace("connector: convertr_connect", "connector: convertr_connect\n        state: on"))
+    assert "campaigns[0].integrations[0].settings: Publisher ID is missing." in said
+
+
+def test_an_integration_that_was_never_pulled_is_off_until_the_client_answers(tmp_path: Path) -> None:
+    file = tmp_path / "portal.yml"
+    file.write_text(DEMO)
+    with pytest.MonkeyPatch.context() as environ:
+        for name, value in ENVIRON.items():
+            environ.setenv(name, value)
+        with pytest.raises(CommandError, match="the client's form can't be had") as caught:
+            call_command("config", "apply", str(file), stdout=io.StringIO())
+    line = 1 + DEMO[: DEMO.index("- name: Larkfield's instance")].count("\n")
+    assert f"{file}:{line}:9: campaigns[0].integrations[0]:" in str(caught.value)
+    assert Integration.objects.get().state == IntegrationState.NEEDS_SETUP
+    assert Campaign.objects.count() == 3
+
+
+def test_an_export_has_no_secret_in_it() -> None:
+    applied(DEMO, ENVIRON)
+    text = export()
+    for secret in SECRETS.values():
+        assert secret not in text
+        assert digest(secret) not in text
+    assert re.search(r"api_key: env:SPRING_WEBINAR_LARKFIELD_S_INSTANCE_API_KEY +# kept encrypted; not exported", text)
+
+
+def test_an_export_applied_elsewhere_is_the_same_configuration() -> None:
+    applied(DEMO, ENVIRON)
+    Integration.objects.get().mappings.filter(remote_key="form[phone]").update(
+        remote_label="Phone №", remote_required=True, remote_choices=[{"value": "1", "label": "yes"}], state="extra"
+    )
+    text = export()
+    environ = {"SPRING_WEBINAR_LARKFIELD_S_INSTANCE_API_KEY": ENVIRON["CLIENT_PUBLISHER_API_KEY"]}
+    assert applied(text, environ).lines == []
+    for model in (FieldMapping, Integration, Campaign, User, Publisher, Form, Advertiser, ReasonCode):
+        model._default_manager.all().delete()
+    applied(text, environ)
+    assert export() == text
+
+
+def test_an_export_of_an_empty_portal_can_be_applied() -> None:
+    assert applied(export()).summary() == "0 created, 0 updated, 0 unchanged"
+
+
+def test_the_command_prints_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, out = tmp_path / "portal.yml", io.StringIO()
+    file.write_text(SMALL)
+    for name, value in SMALL_ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    call_command("config", "apply", str(file), "--ids", str(tmp_path / "ids.json"), stdout=out)
+    assert "created campaign “Spring”" in out.getvalue()
+    assert f'"Spring": {Campaign.objects.get().pk}' in (tmp_path / "ids.json").read_text()
+    file.write_text("nowhere: 1")
+    with pytest.raises(CommandError, match=r"^Nothing was changed\.\n.*nowhere"):
+        call_command("config", "apply", str(file), stdout=out)
+    with pytest.raises(CommandError, match="can't be read"):
+        call_command("config", "apply", str(tmp_path / "no.yml"), stdout=out)
+    call_command("config", "export", "-o", str(tmp_path / "out.yml"), stdout=out)
+    assert (tmp_path / "out.yml").read_text() == export()
