@@ -12,6 +12,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -56,6 +57,12 @@ class CampaignEntry:
 
 
 class _Kept(Generic[K, V]):
+    """Values by key, none older than the setting says.
+
+    From three quarters of that age on a value is still used while a new one is read: a reading thread takes turns with a
+    busy event loop, and hundreds of requests should not stand and wait for it.
+    """
+
     def __init__(self, load: Callable[[K], V]) -> None:
         self._load = load
         self._entries: dict[K, tuple[float, V]] = {}
@@ -63,20 +70,27 @@ class _Kept(Generic[K, V]):
 
     async def get(self, key: K) -> V:
         entry = self._entries.get(key)
-        started = time.monotonic()
-        if entry is not None and started - entry[0] < settings.CATALOG_MAX_AGE_SECONDS:
-            return entry[1]
-        if key in self._loading:
-            return await asyncio.shield(asyncio.wrap_future(self._loading[key]))
+        if entry is not None:
+            age, most = time.monotonic() - entry[0], settings.CATALOG_MAX_AGE_SECONDS
+            if age < most:
+                if age > most * 0.75 and key not in self._loading:
+                    self._start(key)
+                return entry[1]
+        return await asyncio.shield(asyncio.wrap_future(self._loading.get(key) or self._start(key)))
+
+    def _start(self, key: K) -> concurrent.futures.Future[V]:
         loading = self._loading[key] = pool.start(self._load, key)
-        try:
-            value = await asyncio.shield(asyncio.wrap_future(loading))
-        finally:
-            del self._loading[key]
+        loading.add_done_callback(partial(self._keep, key, time.monotonic()))
+        return loading
+
+    def _keep(self, key: K, started: float, loading: concurrent.futures.Future[V]) -> None:
+        """In the thread that read the value, before anybody who waits for it goes on."""
+        self._loading.pop(key, None)
+        if loading.cancelled() or loading.exception() is not None:
+            return
         if len(self._entries) >= MAX_ENTRIES:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = (started, value)
-        return value
+            self._entries.clear()
+        self._entries[key] = (started, loading.result())
 
     def clear(self) -> None:
         self._entries.clear()

@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from leads.posted import BadBody, Pairs, body_pairs, query_pairs
 
@@ -196,6 +197,9 @@ def dispatch(routes: Iterable[Route]) -> Application:
             return
         except Refusal as refused:
             response = refused.response
+        except (OperationalError, InterfaceError) as error:
+            logger.error("%s %s: no database: %s", scope["method"], _without_secrets(scope["path"]), error)
+            response = overloaded()
         except Exception:
             logger.exception("%s %s failed", scope["method"], _without_secrets(scope["path"]))
             response = json_response({"code": 500, "message": ""}, 500)

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from leads.web import Disconnected, Request, Response, Route, dispatch, text_response
 
@@ -55,6 +56,15 @@ def test_a_mistake_of_ours_is_logged_and_answered_as_documented(caplog: pytest.L
     assert (answer[0], answer[2]) == (500, b'{"code": 500, "message": ""}')
     assert "ZeroDivisionError" in caplog.text
     assert lead_hash not in caplog.text
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_not_a_mistake() -> None:
+    async def unavailable(request: Request) -> Response:
+        raise OperationalError("connection refused")
+
+    answer = ask(Route(["GET"], "/", unavailable))
+    assert answer is not None
+    assert (answer[0], answer[1]["retry-after"]) == (503, "1")
 
 
 def test_parts_of_a_path_are_text_or_numbers_that_fit_a_key() -> None:
