@@ -23,6 +23,7 @@ from leads.admin.badges import moment, short
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import counted
 from leads.admin.leads import lead_person
+from leads.admin.timeline import in_order
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
 
 
@@ -163,7 +164,7 @@ class DeliveryAdmin(ModelAdmin):
             "connector": connector_name(delivery.integration.connector),
             "state_badge": delivery_badge(delivery),
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
-            "entries": sorted(delivery_entries([delivery]), key=lambda entry: entry.at),
+            "entries": in_order(delivery_entries([delivery])),
             "actions": ["release", "send_again"] if self.has_change_permission(request, delivery) else [],
             **(extra_context or {}),
         }

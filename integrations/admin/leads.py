@@ -15,7 +15,7 @@ from integrations.admin.timeline import delivery_entries
 from integrations.models import Delivery
 from leads.admin.badges import short
 from leads.admin.leads import LeadAdmin
-from leads.admin.timeline import Entry
+from leads.admin.timeline import Entry, in_order
 from leads.models import Lead
 
 SHOWN = 3
@@ -86,7 +86,7 @@ class DeliveredLeadAdmin(LeadAdmin):
 
     def timeline(self, lead: Lead) -> list[Entry]:
         deliveries = lead.deliveries.select_related("integration").prefetch_related("attempts", "status_updates")
-        return sorted([*super().timeline(lead), *delivery_entries(deliveries)], key=lambda entry: entry.at)
+        return in_order([*super().timeline(lead), *delivery_entries(deliveries)])
 
 
 def _latest(lead: Lead) -> list[Delivery]:

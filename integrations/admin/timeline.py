@@ -53,7 +53,7 @@ def _delivery(delivery: Delivery) -> Entry:
         lines.append(f"Next try {delivery.next_try_at:%d %b %H:%M:%S} UTC")
     link = reverse("admin:integrations_delivery_change", args=[delivery.pk])
     tries = tuple(attempt_try(attempt) for attempt in delivery.attempts.all())
-    return Entry(delivery.created_at, title, DELIVERY_TONES[state], lines, link, tries)
+    return Entry(delivery.created_at, title, DELIVERY_TONES[state], lines, link, tries=tries)
 
 
 def _problem(problem: Any) -> str:
@@ -90,7 +90,7 @@ def update_entry(update: StatusUpdate, name: str) -> Entry:
     if state in NOT_APPLIED:
         lines.append(NOT_APPLIED[state])
     tone = VERDICT_TONES.get(verdict, "off") if state == StatusUpdate.State.APPLIED else UPDATE_TONES[state]
-    return Entry(update.received_at, f"{name} says: {verdict.label}", tone, lines)
+    return Entry(update.received_at, f"{name} says: {verdict.label}", tone, lines, order=1)
 
 
 def _request(request: Any) -> str:

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from leads.admin.badges import campaign_badge, flag_badge, moment, short, status_badge, two_lines
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import flag_selection
-from leads.admin.timeline import Entry, lead_entries
+from leads.admin.timeline import Entry, in_order, lead_entries
 from leads.models import Flag, Lead, ReasonCode
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
 
@@ -117,7 +117,7 @@ class LeadAdmin(ModelAdmin):
 
     def timeline(self, lead: Lead) -> list[Entry]:
         """The lead's way, oldest first."""
-        return sorted(lead_entries(lead), key=lambda entry: entry.at)
+        return in_order(lead_entries(lead))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

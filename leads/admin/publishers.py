@@ -50,9 +50,9 @@ class PublisherAdmin(ModelAdmin):
         return keys_summary(publisher)
 
     @admin.display(description="Users")
-    def people(self, publisher: Publisher) -> SafeString:
+    def people(self, publisher: Publisher) -> SafeString | str:
         if publisher.pk is None:
-            return format_html("Added once this is saved.")
+            return "Added once this is saved."
         links = format_html_join(
             ", ",
             '<a class="pt-link" href="{}">{}</a>',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
@@ -43,6 +43,8 @@ class Entry:
     tone: str
     lines: Sequence[str] = ()
     link: str = ""
+    # Of what happened in the same moment, the cause comes first.
+    order: int = 0
     tries: Sequence[Try] = field(default_factory=tuple)
 
     @property
@@ -90,4 +92,9 @@ def _change_entry(change: LeadChange) -> Entry:
         lines.append(f"Decided {change.decided_at:%d %b %Y %H:%M} UTC")
     if change.sync_due:
         lines.append("The instance it came from has not been told yet")
-    return Entry(change.created_at, title, FLAG_TONES.get(flag, "off"), lines)
+    return Entry(change.created_at, title, FLAG_TONES.get(flag, "off"), lines, order=2)
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Oldest first."""
+    return sorted(entries, key=lambda entry: (entry.at, entry.order))

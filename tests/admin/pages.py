@@ -5,8 +5,6 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Any
 
-from django.http import HttpResponse
-
 
 class _Boxes(HTMLParser):
     def __init__(self, form_id: str) -> None:
@@ -23,8 +21,10 @@ class _Boxes(HTMLParser):
             return
         name = given.get("name", "")
         if tag == "input" and name:
-            if given.get("type") not in ("checkbox", "radio") or "checked" in given:
+            if given.get("type") not in ("checkbox", "radio"):
                 self.values[name] = given.get("value", "")
+            elif "checked" in given:
+                self.values[name] = given.get("value", "on")
         elif tag == "select":
             self.select = name
             self.values.setdefault(name, "")
@@ -54,8 +54,8 @@ def boxes(response: Any, form_id: str = "configure") -> dict[str, str]:
     return {name: value for name, value in reader.values.items() if name != "csrfmiddlewaretoken"}
 
 
-def text(response: HttpResponse) -> str:
-    return response.content.decode()
+def text(response: Any) -> str:
+    return str(response.content.decode())
 
 
 def said(response: Any) -> str:

@@ -1,0 +1,194 @@
+"""Who may come in, what they may do, keys, and the small pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from integrations.models import Delivery, Integration, StatusUpdate
+from leads.access import tokens_for_api_key
+from leads.models import Campaign, Field, Form, Lead, Publisher, User
+from tests.admin.pages import boxes, said, text
+
+
+def test_the_first_address_leads_to_the_console_and_its_sign_in_carries_the_instances_name(
+    client: Client, db: None
+) -> None:
+    response = client.get("/", follow=True)
+    assert response.redirect_chain[-1][0].startswith("/admin/login/")
+    assert "Connect Portal" in text(response)
+
+
+def test_health_answers_while_the_database_does(client: Client, db: None) -> None:
+    response = client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert client.post("/health").status_code == 405
+
+
+@pytest.mark.parametrize("is_superuser", [False, True])
+def test_a_publishers_user_is_never_let_in_and_is_told_why(
+    client: Client, campaign: Campaign, is_superuser: bool
+) -> None:
+    User.objects.create_user(
+        "pub", password="a-long-password-1", publisher=Publisher.objects.get(), is_staff=True, is_superuser=is_superuser
+    )
+    response = client.post("/admin/login/", {"username": "pub", "password": "a-long-password-1"})
+    assert "This user belongs to a publisher and signs in through the API" in text(response)
+
+    client.force_login(User.objects.get(username="pub"))
+    for page in ("/admin/", "/admin/leads/lead/", "/admin/integrations/integration/add/"):
+        assert client.get(page)["Location"].startswith("/admin/login/")
+
+
+def test_staff_see_and_do_what_their_permissions_say(
+    client: Client, integration: Integration, lead_make: Callable[..., Lead]
+) -> None:
+    lead = lead_make()
+    viewer = User.objects.create_user("viewer", password="a-long-password-1", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_lead"))
+    client.force_login(viewer)
+    shown = text(client.get("/admin/"))
+    assert "/admin/leads/lead/" in shown
+    assert "Users" not in shown
+    assert "Flag invalid" not in text(client.get(f"/admin/leads/lead/{lead.pk}/change/"))
+    client.post("/admin/leads/lead/", {"action": "flag_invalid", "_selected_action": [lead.pk], "confirmed": "1"})
+    lead.refresh_from_db()
+    assert lead.flag == ""
+    assert client.get(f"/admin/integrations/integration/{integration.pk}/change/").status_code == 403
+    assert client.get("/admin/integrations/integration/add/").status_code == 403
+    assert client.get("/admin/leads/publisher/1/keys/").status_code == 403
+
+
+def test_a_publishers_key_is_shown_once_and_afterwards_only_its_ending(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    publisher = Publisher.objects.get()
+    where = f"/admin/leads/publisher/{publisher.pk}/keys/"
+    assert "No key yet" in text(browser_client.get(where))
+
+    response = browser_client.post(where, {"action": "issue"})
+    key = response.context["new_key"]
+    assert key in text(response)
+    assert tokens_for_api_key(key) is not None
+
+    for page in (
+        where,
+        f"/admin/leads/publisher/{publisher.pk}/change/",
+        f"/admin/leads/publisher/{publisher.pk}/history/",
+    ):
+        shown = text(browser_client.get(page))
+        assert key not in shown
+        assert key[-4:] in shown
+
+
+def test_a_rotated_key_works_on_for_a_day_and_one_taken_away_opens_nothing(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    publisher = Publisher.objects.get()
+    where = f"/admin/leads/publisher/{publisher.pk}/keys/"
+    old = browser_client.post(where, {"action": "issue"}).context["new_key"]
+    new = browser_client.post(where, {"action": "rotate"}).context["new_key"]
+    assert tokens_for_api_key(old)
+    assert tokens_for_api_key(new)
+    assert "works until" in text(browser_client.get(where))
+
+    browser_client.post(where, {"action": "revoke", "key": publisher.api_keys.get(ending=new[-4:]).pk})
+    assert tokens_for_api_key(new) is None
+
+
+def test_a_campaigns_webhook_has_keys_of_its_own(browser_client: Client, campaign: Campaign) -> None:
+    where = f"/admin/leads/campaign/{campaign.pk}/keys/"
+    key = browser_client.post(where, {"action": "issue"}).context["new_key"]
+    assert campaign.api_keys.get().ending == key[-4:]
+    assert f"ends in {key[-4:]}" in text(browser_client.get(f"/admin/leads/campaign/{campaign.pk}/change/"))
+
+
+def test_a_campaigns_page_lists_its_integrations_with_their_state_and_what_to_do(
+    browser_client: Client, integration: Integration
+) -> None:
+    Integration.objects.filter(pk=integration.pk).update(state="needs_a_look", state_reason="The API_Key was refused.")
+    shown = text(browser_client.get(f"/admin/leads/campaign/{integration.campaign_id}/change/"))
+    assert "Needs a look" in shown
+    assert "The API_Key was refused." in shown
+    assert f"/admin/integrations/integration/{integration.pk}/change/" in shown
+    assert f"/admin/integrations/integration/add/?campaign={integration.campaign_id}" in shown
+
+
+def test_changing_a_forms_fields_makes_a_new_version_and_a_rename_is_pointed_out(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    form = Form.objects.get()
+    where = f"/admin/leads/form/{form.pk}/change/"
+    as_it_was = boxes(browser_client.get(where), "form_form")
+    assert "Germany" in as_it_was["fields-3-choices"]
+    browser_client.post(where, as_it_was)
+    form.refresh_from_db()
+    assert form.version == 1
+
+    changed = {**as_it_was, "fields-0-name": "givenName", "fields-3-choices": "DE = Germany\nFrance", "_continue": "1"}
+    response = browser_client.post(where, changed, follow=True)
+    form.refresh_from_db()
+    assert form.version == 2
+    assert "“firstName” is called “givenName” now: publishers must post form[givenName]." in said(response)
+    assert Field.objects.get(name="country").choices == [
+        {"value": "DE", "label": "Germany"},
+        {"value": "France", "label": "France"},
+    ]
+
+
+def test_home_says_when_nothing_needs_a_person(browser_client: Client, campaign: Campaign) -> None:
+    assert "Nothing needs you" in text(browser_client.get("/admin/"))
+
+
+def test_home_names_what_needs_a_person_and_links_to_it(
+    browser_client: Client,
+    lead_make: Callable[..., Lead],
+    delivery_make: Callable[..., Delivery],
+    switched_on: Integration,
+) -> None:
+    for state in ("held", "held", "refused", "unknown", "exhausted", "delivered", "queued"):
+        delivery_make(lead_make(), state=state)
+    shown = text(browser_client.get("/admin/"))
+    assert "2 deliveries waiting" in shown
+    assert "1 delivery refused by the client" in shown
+    assert "1 delivery in doubt" in shown
+    assert "1 delivery given up" in shown
+    link = f"/admin/integrations/delivery/?state__exact=held&amp;integration__id__exact={switched_on.pk}"
+    assert link in shown
+    found = browser_client.get(link.replace("&amp;", "&"))
+    assert found.context["cl"].result_count == 2
+
+    Integration.objects.filter(pk=switched_on.pk).update(state="needs_a_look", state_reason="Their form changed.")
+    assert "stopped: Their form changed." in text(browser_client.get("/admin/"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *(
+            f"/admin/leads/{model}/"
+            for model in ("advertiser", "campaign", "form", "publisher", "user", "reasoncode", "lead")
+        ),
+        *(f"/admin/integrations/{model}/" for model in ("integration", "delivery", "statusupdate")),
+        *(
+            f"/admin/leads/{model}/add/"
+            for model in ("advertiser", "campaign", "form", "publisher", "user", "reasoncode")
+        ),
+        "/admin/auth/group/",
+        "/admin/auth/group/add/",
+        "/admin/leads/lead/?q=x&o=1",
+    ],
+)
+def test_every_page_opens(page: str, browser_client: Client, integration: Integration) -> None:
+    assert browser_client.get(page).status_code == 200
+
+
+def test_a_status_update_that_nobody_can_place_is_shown_as_such(browser_client: Client, db: None) -> None:
+    update = StatusUpdate.objects.create(
+        key="x", verdict="invalid", decided_at="2026-01-01T00:00Z", via="pushed", state="unmatched"
+    )
+    assert "Nobody knows what it is about" in text(browser_client.get("/admin/integrations/statusupdate/"))
+    assert "No such delivery" in text(browser_client.get(f"/admin/integrations/statusupdate/{update.pk}/change/"))
