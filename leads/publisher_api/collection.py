@@ -20,6 +20,12 @@ PER_PAGE = 30
 MAX_PER_PAGE = 100
 COMPLETE = 1000  # what every finished lead shows as its processrStatus
 JSON_LD = "application/ld+json"
+# Documented members that this portal has no counterpart of: there, so that nobody's reader stumbles, and null.
+_NOT_KEPT = (
+    "publisherSubId", "formHash", "photo", "host", "doubleOptIn", "overAllocation", "score", "maxScore", "hardfail",
+    "suppressionList", "firstDeliveredTs", "emailHash", "fingerprint", "baseCurrencyPublisherPayout", "publisherPayout",
+    "baseCurrencyAdvertiserPayout", "advertiserPayout", "publisherBillable", "advertiserBillable",
+)  # fmt: skip
 _OWN_COLUMNS = ("title", "firstName", "lastName", "email", "telephone", "postcode") + tuple(
     f"addressLine{line}" for line in range(1, 5)
 )
@@ -173,6 +179,10 @@ def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
         "createdTs": lead.created_at.isoformat(),
         "updatedTs": updated_at.isoformat(),
         **{name: lead.values.get(name) for name in _OWN_COLUMNS},
+        **dict.fromkeys(_NOT_KEPT),
+        "optIn": lead.values.get("optin.terms"),
+        "integration": False,
+        "processingCounter": 1 if lead.processed_at else 0,
         "ip": lead.ip,
         "imported": False,
         "visible": True,
