@@ -17,6 +17,7 @@ from tests.portals.world import World, emails, wait_until
 pytestmark = pytest.mark.portals
 
 LEADS, FLAGGED = 500, 300
+Said = tuple[str, str, str]
 MakeWorld = Callable[..., World]
 
 
@@ -53,18 +54,18 @@ def world(tmp_path: Path) -> Iterator[MakeWorld]:
         yield make
 
 
-def flag_some(world: World) -> dict[str, tuple[str, str]]:
+def flag_some(world: World) -> dict[str, Said]:
     """The client flags some of its leads, valid and invalid in turn, with codes and comments; what was said."""
     said = {}
     for number, lead in enumerate(sorted(world.client.leads(), key=lambda lead: lead["id"])[:FLAGGED]):
         flag = "valid" if number % 2 else "invalid"
-        reason = f"Reason {number % 7}"
-        world.client.flag(lead, flag, reason, f"comment {number}")
-        said[lead["email"]] = (flag, reason)
+        reason, comment = f"Reason {number % 7}", f"comment {number}"
+        world.client.flag(lead, flag, reason, comment)
+        said[lead["email"]] = (flag, reason, comment)
     return said
 
 
-def all_said(world: World, said: Mapping[str, tuple[str, str]]) -> bool:
+def all_said(world: World, said: Mapping[str, Said]) -> bool:
     flags = world.sender.flags()
     return all(flags[email] == told for email, told in said.items())
 
@@ -108,10 +109,10 @@ def test_a_sender_that_is_killed_in_the_middle_loses_and_doubles_nothing(world: 
     posting.join()
     assert answers == {201: LEADS}
     wait_until(lambda: len(made.client.leads()) >= LEADS, 60)
-    said: dict[str, tuple[str, str]] = {}
+    said: dict[str, Said] = {}
     flagging = Thread(target=lambda: said.update(flag_some(made)))
     flagging.start()
-    wait_until(lambda: bool(set(made.sender.flags().values()) - {("", "")}), 30)
+    wait_until(lambda: bool(set(made.sender.flags().values()) - {("", "", "")}), 30)
     made.sender.process.kill()
     time.sleep(0.5)  # the client is to meet a portal that is not there
     made.sender.process.start()

@@ -95,10 +95,10 @@ class Portal:
             if len(found) >= page["hydra:totalItems"] or not page["hydra:member"]:
                 return found
 
-    def flags(self) -> dict[str, tuple[str, str]]:
-        """E-mail to flag and reason code of each lead."""
-        flags = {lead["email"]: lead["leadFlag"] or {"name": "", "reason": ""} for lead in self.leads()}
-        return {email: (flag["name"].lower(), flag["reason"]) for email, flag in flags.items()}
+    def flags(self) -> dict[str, tuple[str, str, str]]:
+        """E-mail to flag, reason code and comment of each lead."""
+        flags = {lead["email"]: lead["leadFlag"] or {"name": "", "reason": "", "comment": ""} for lead in self.leads()}
+        return {email: (flag["name"], flag["reason"], flag["comment"]) for email, flag in flags.items()}
 
     def post_leads(self, emails: list[str], *, patience_s: float = 60) -> Counter[int]:
         """Post leads as the publishers' clients do, one client a publisher, all at once; statuses by count.
