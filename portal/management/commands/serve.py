@@ -1,4 +1,7 @@
-"""`manage.py serve`: a whole portal in one process, for one machine; see docs/operating.md for the other way."""
+"""`manage.py serve`: a whole portal in one process; with --workers web servers only, for a portal of many processes.
+
+docs/operating.md says which of them when.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
+from uvicorn.supervisors import Multiprocess
 
 from portal.celery import app
 from portal.embedded import EmbeddedTasks
@@ -33,9 +37,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--workers", type=int, metavar="N", help="N web servers only; Celery workers and beat run on their own."
+        )
         parser.add_argument("--stop-with", type=int, metavar="PID", help="Stop once this parent process has ended.")
 
-    def handle(self, *args: Any, host: str, port: int, stop_with: int | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, host: str, port: int, workers: int | None, stop_with: int | None, **options: Any
+    ) -> None:
         config = uvicorn.Config(
             "portal.asgi:application",
             host=host,
@@ -46,7 +55,9 @@ class Command(BaseCommand):
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            # Who called stands in a proxy's headers; they are believed where an operator says so.
+            proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+            workers=workers,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = uvicorn.Server(config)
@@ -61,9 +72,16 @@ class Command(BaseCommand):
             threading.Thread(target=_follow, args=(stop_with, stop), name="follow parent", daemon=True).start()
 
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        if workers and settings.CELERY_BROKER_URL.startswith("memory:"):
+            raise CommandError("Web servers alone need a broker that others reach too: set BROKER_URL.")
         listener = _bind(config)
         _refuse_old_tables()
         connections.close_all()  # the server's threads open their own
+        if workers:
+            self.stdout.write(f"{settings.INSTANCE_NAME} on http://{host}:{port}, {workers} web servers")
+            self.stdout.flush()
+            Multiprocess(config, sockets=[listener]).run()
+            return
 
         tasks = EmbeddedTasks(app)
         tasks.start()
