@@ -56,6 +56,7 @@ class Lead(models.Model):
     processed_at = models.DateTimeField(null=True, blank=True, help_text="When the Processr judged it.")
     failed_jobs = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
     ip = models.GenericIPAddressField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True, help_text="When its personal data was erased.")
 
     flag = models.CharField(max_length=10, choices=Flag.choices, default=Flag.NONE, db_default="", blank=True)
     reason_code = models.CharField(max_length=200, default="", db_default="", blank=True)
@@ -99,6 +100,9 @@ class LeadChange(models.Model):
         JUDGED = "judged", "Judged"
         FLAGGED = "flagged", "Flagged"
         APPENDED = "appended", "Data added"
+        IMPORTED = "imported", "Imported"
+        MARKED = "marked", "Delivery marked by hand"
+        ERASED = "erased", "Personal data erased"
 
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=10, choices=Kind.choices)
