@@ -55,7 +55,7 @@ def own_inputs(integration: Integration) -> Own:
     for entry in own_fields(integration):
         for key in entry.inputs:
             labels.setdefault(key, _label(entry, key))
-            if entry.choices:
+            if entry.choices and not key.endswith(".terms"):
                 choices.setdefault(key, [str(choice["value"]) for choice in entry.choices])
     return Own(labels, choices)
 
