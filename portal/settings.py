@@ -180,6 +180,8 @@ DELIVERY_BATCH = env.int("DELIVERY_BATCH", default=200)
 DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=15)
 # Factor on the waits of the try and poll schedules; below 1 only in tests, that must not take days.
 SCHEDULE_FACTOR = env.float("SCHEDULE_FACTOR", default=1.0)
+# How often a client's form is looked at, so that a change of theirs is found before their refusals tell of it.
+DISCOVERY_SECONDS = env.float("DISCOVERY_SECONDS", default=3600.0)
 VERDICT_POLLING = env.bool("VERDICT_POLLING", default=True)
 # Off only to test or to mend: a client whose instance pushes no verdicts is polled instead.
 SYNC_TAGS = env.bool("SYNC_TAGS", default=True)

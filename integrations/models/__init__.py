@@ -2,6 +2,8 @@
 
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
 from integrations.models.integration import FieldMapping, Integration, IntegrationState, RemoteToken
+from integrations.models.mapping_version import MappingVersion
+from integrations.models.reasons import ReasonTranslation
 from integrations.models.verdict import StatusUpdate, VerdictState
 
 __all__ = [
@@ -11,6 +13,8 @@ __all__ = [
     "FieldMapping",
     "Integration",
     "IntegrationState",
+    "MappingVersion",
+    "ReasonTranslation",
     "RemoteToken",
     "StatusUpdate",
     "VerdictState",

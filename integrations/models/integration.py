@@ -39,6 +39,13 @@ class Integration(models.Model):
     discovered_at = models.DateTimeField(null=True, blank=True, editable=False)
     mapping_version = models.PositiveIntegerField(default=0, editable=False)
 
+    # Their form as it is now, where it is not the one that was mapped and a person has to decide (drift.py).
+    pending_form = models.JSONField(null=True, blank=True, editable=False)
+    next_pull_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When their form is looked at."
+    )
+    pulled_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was, by itself.")
+
     # The breaker: a run of failed calls opens it, and one probe after `open_until` closes it again.
     failures = models.PositiveIntegerField(default=0, editable=False)
     open_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -49,6 +56,11 @@ class Integration(models.Model):
     class Meta:
         ordering = ["campaign", "position", "id"]
         constraints = [models.UniqueConstraint(fields=["campaign", "name"], name="integration_name_in_campaign")]
+        indexes = [
+            models.Index(
+                fields=["next_pull_at"], name="integration_pull", condition=models.Q(next_pull_at__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
