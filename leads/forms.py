@@ -75,13 +75,34 @@ class CompiledForm:
     version: int
     fields: tuple[FieldSpec, ...]
     inputs: Mapping[str, Input]
+    email_names: tuple[str, ...] = ()
+    """Where an e-mail address is looked for, likeliest first."""
+
+    def email_key(self, values: Mapping[str, str]) -> str:
+        """The lead's e-mail address as it is looked up: the first one, in small letters; empty where there is none."""
+        return email_key(self.email_names, values)
+
+
+def email_names(fields: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Of fields (name, type), those with an e-mail address: by their type, then by their name."""
+    named = [(name, kind) for name, kind in fields if kind == FieldType.EMAIL or "email" in name.lower()]
+    return tuple(name for name, _ in sorted(named, key=lambda field: field[1] != FieldType.EMAIL))
+
+
+def email_key(names: Iterable[str], values: Mapping[str, str]) -> str:
+    """An e-mail address among the values, in small letters and cut to what its column holds."""
+    for name in names:
+        if value := values.get(name):
+            return value.lower()[:254]
+    return ""
 
 
 def compile_form(form_id: int, name: str, version: int, fields: Iterable[FieldSpec]) -> CompiledForm:
     """Compile the enabled fields of a form version."""
     fields = tuple(fields)
     inputs = [made for spec in fields for made in _inputs(spec)]
-    return CompiledForm(form_id, name, version, fields, {made.wire: made for made in inputs})
+    by_wire = {made.wire: made for made in inputs}
+    return CompiledForm(form_id, name, version, fields, by_wire, email_names((spec.name, spec.type) for spec in fields))
 
 
 def clean(form: CompiledForm, pairs: Pairs, max_chars: int) -> Cleaned | list[FieldError]:

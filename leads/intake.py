@@ -37,6 +37,7 @@ class LeadRow(NamedTuple):
     body_digest: str = ""
     sync_subdomain: str = ""
     sync_token: str = ""
+    email_key: str = ""
 
 
 COLUMNS = tuple(name.removesuffix("_id") for name in LeadRow._fields)

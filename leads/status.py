@@ -14,7 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from leads.database import insert_rows, update_rows, uuid7
-from leads.models import Flag, Lead, LeadChange
+from leads.forms import email_key, email_names
+from leads.models import Field, Flag, Lead, LeadChange
 from leads.models.lead import Status, Via
 from leads.wake import wake
 
@@ -122,11 +123,13 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
 def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via = Via.WEBHOOK) -> bool:
     """Add to or overwrite a lead's values (facts, section 8, lead-append); False where there is no such lead."""
     with transaction.atomic():
-        lead = Lead.objects.select_for_update().only("values").filter(pk=lead_id).first()
+        lead = Lead.objects.select_for_update().only("values", "form_id").filter(pk=lead_id).first()
         if lead is None:
             return False
         lead.values = {**lead.values, **data}
-        lead.save(update_fields=["values"])
+        fields = Field.objects.filter(form=lead.form_id).values_list("name", "type")
+        lead.email_key = email_key(email_names(fields), lead.values)
+        lead.save(update_fields=["values", "email_key"])
         _write_history(
             [
                 (lead_id, LeadChange.Kind.APPENDED, "", "", "", "", dict(data), by[:200], via)

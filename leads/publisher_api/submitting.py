@@ -76,6 +76,7 @@ def _row(
         body_digest=digest,
         sync_subdomain=cleaned.sync_subdomain,
         sync_token=cleaned.sync_token,
+        email_key=form.email_key(cleaned.values),
     )
 
 
