@@ -68,6 +68,22 @@ class Delivery(models.Model):
             models.Index(fields=["lease_until"], name="delivery_leased", condition=models.Q(state="sending")),
             models.Index(fields=["integration", "id"], name="delivery_held", condition=models.Q(state="held")),
             models.Index(fields=["next_poll_at"], name="delivery_poll", condition=models.Q(next_poll_at__isnull=False)),
+            # What people are told of, and what charts count, without a look at the rows themselves.
+            models.Index(
+                fields=["integration", "state"],
+                name="delivery_trouble",
+                condition=models.Q(state__in=["held", "unknown", "exhausted"]),
+            ),
+            models.Index(
+                fields=["integration", "delivered_at", "test"],
+                name="delivery_delivered",
+                condition=models.Q(delivered_at__isnull=False),
+            ),
+            models.Index(
+                fields=["integration", "decided_at", "verdict", "test"],
+                name="delivery_decided",
+                condition=models.Q(decided_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -45,7 +45,12 @@ class StatusUpdate(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["id"], name="status_update_received", condition=models.Q(state="received"))]
+        indexes = [
+            models.Index(fields=["id"], name="status_update_received", condition=models.Q(state="received")),
+            models.Index(
+                fields=["received_at"], name="status_update_conflict", condition=models.Q(state="conflicting")
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Status update {self.pk}"

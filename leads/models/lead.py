@@ -82,9 +82,16 @@ class Lead(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("see_personal_data", "Can see personal data of leads"),
+            ("export_lead", "Can export leads"),
+            ("erase_lead", "Can erase personal data of leads"),
+        ]
         indexes = [
             models.Index(fields=["campaign", "id"], name="lead_campaign"),
             models.Index(fields=["publisher", "id"], name="lead_publisher"),
+            # What charts and figures count, without a look at the rows themselves.
+            models.Index(fields=["campaign", "created_at", "status", "publisher"], name="lead_tally"),
             models.Index(fields=["id"], name="lead_received", condition=models.Q(processed_at__isnull=True)),
         ]
         constraints = [
