@@ -63,6 +63,7 @@ test: $(VENV)/.installed-dev
 
 .PHONY: check
 check: $(VENV)/.installed-dev
+	@mkdir -p var
 	@echo "ruff" && $(VENV)/bin/ruff check --quiet .
 	@echo "format" && $(VENV)/bin/ruff format --quiet --check .
 	@echo "mypy" && $(VENV)/bin/mypy --no-error-summary .

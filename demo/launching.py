@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import hashlib
 import os
 import signal
 import socket
@@ -12,12 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from demo.looks import answers, blocks_interrupts, forward, migrations_digest
 from demo.state import CLIENT, PORTAL, State, demo_lead_hash, first_leads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,7 +133,7 @@ class Launcher:
 
     def _migrate(self) -> None:
         """Bring both databases' tables up to date, at the same time; nothing to do when no migration is new."""
-        digest = _migrations_digest()
+        digest = migrations_digest()
         due = [name for name in (PORTAL, CLIENT) if not self.state.migrated(name, digest)]
         running = {name: self._manage(name, "migrate", "--verbosity", "0") for name in due}
         for name, process in running.items():
@@ -203,11 +200,11 @@ class Launcher:
         command = ["serve", "--port", str(self.ports[name]), "--stop-with", str(os.getpid())]
         # A session of its own: Ctrl-C reaches this process alone, which then stops both in order.
         child = self.children[name] = self._start(name, *command)
-        threading.Thread(target=_forward, args=(name, child), name=f"output of {name}", daemon=True).start()
+        threading.Thread(target=forward, args=(name, child), name=f"output of {name}", daemon=True).start()
 
     def _wait_ready(self, name: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while not _answers(self.urls[name]):
+        while not answers(self.urls[name]):
             self._refuse_dead()
             if time.monotonic() > deadline:
                 raise LaunchProblem(f"The {name} did not answer within {READY_SECONDS} seconds.")
@@ -225,14 +222,14 @@ class Launcher:
     def watch(self) -> None:
         """Wait until something ends: Stopped, or a LaunchProblem where a portal ended by itself."""
         parent = self.stop_with
-        could_be_told = parent and not _blocks_interrupts(parent)
+        could_be_told = parent and not blocks_interrupts(parent)
         told = 0
         while True:
             self._refuse_dead()
             if parent and os.getppid() != parent:
                 raise Stopped
             # A SIGINT that reached make alone: it blocks the signal from then on and waits for its children to end.
-            told = told + 1 if parent and could_be_told and _blocks_interrupts(parent) else 0
+            told = told + 1 if parent and could_be_told and blocks_interrupts(parent) else 0
             if told > 1:
                 raise Stopped
             time.sleep(0.3)
@@ -266,44 +263,3 @@ _OURS = (
     "ALLOWED_HOSTS",
     "TEST_DATABASE",
 )
-
-
-def _forward(name: str, child: subprocess.Popen[bytes]) -> None:
-    assert child.stdout is not None
-    with contextlib.suppress(ValueError, OSError):
-        for line in child.stdout:
-            text = line.decode(errors="replace").rstrip()
-            if text and text != "Stopped." and " on http://" not in text:
-                print(f"{name} | {text}", flush=True)
-
-
-# A proxy is for the world outside, never for this machine.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def _answers(url: str) -> bool:
-    try:
-        with _DIRECT.open(f"{url}/health", timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-
-
-def _blocks_interrupts(pid: int) -> bool:
-    """Whether a process blocks SIGINT just now, where the system tells (Linux)."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    blocked = next((line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:")), "0")
-    return bool(int(blocked, 16) >> (signal.SIGINT - 1) & 1)
-
-
-def _migrations_digest() -> str:
-    """Of all migrations of the project and of the pinned packages that have some."""
-    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    for path in sorted(ROOT.glob("*/migrations/*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
