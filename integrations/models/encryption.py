@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import models
+
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField
 
 
 @cache
@@ -24,7 +29,7 @@ def decrypt(text: str) -> Any:
     return json.loads(_fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(text.encode()))
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(_TextField):
     """Keeps any JSON value as one Fernet token. It can't be searched, and is not meant to be."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:

@@ -76,7 +76,7 @@ def test_all_that_match_a_filter_are_flagged_not_only_the_page_that_is_shown(
         lead_make()
     other = lead_make(status="invalid")
     where = f"{LIST}?status__exact=valid"
-    data = {"action": "flag_test", "_selected_action": [Lead.objects.first().pk], "select_across": "1"}  # type: ignore[union-attr]
+    data = {"action": "flag_test", "_selected_action": [Lead.objects.first().pk], "select_across": "1"}
     asked = browser_client.post(where, data)
     assert "Flag 60 leads test" in text(asked)
     browser_client.post(where, {**data, "confirmed": "1"})

@@ -3,15 +3,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from client import Client
 from django.conf import LazySettings
 from django.utils import timezone
 
 from integrations.delivery import integration_switch
 from integrations.discovery import integration_discover
+from integrations.mapping import mapping_compiled
 from integrations.models import Integration
 from leads.database import uuid7
 from leads.models import Advertiser, Campaign, Field, Form, Lead, Publisher, Status
+from tests.engine.client import Client
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ def client(settings: LazySettings) -> Iterator[Client]:
     settings.CONNECTOR_PRIVATE_HOSTS = [found.host]
     yield found
     found.close()
+
+
+@pytest.fixture(autouse=True)
+def no_mapping_of_another_test() -> None:
+    """Rolled back tests use the same ids again; a portal never does."""
+    mapping_compiled.cache_clear()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
-from client import Answer, Client
 from django.utils import timezone
 
 from integrations.delivery import deliveries_queue, deliveries_release, integration_switch, leases_expire
@@ -15,6 +14,7 @@ from integrations.kit.contract import ConnectorError
 from integrations.models import Delivery, Integration, IntegrationState
 from integrations.processr import leads_process
 from leads.models import Lead, Status
+from tests.engine.client import Answer, Client
 
 pytestmark = pytest.mark.django_db
 
@@ -266,8 +266,7 @@ def test_a_test_lead_is_delivered_marked_as_a_test(integration: Integration, cli
 def test_a_pull_keeps_choices_marks_what_vanished_and_adds_what_is_new(
     integration: Integration, client: Client
 ) -> None:
-    import client as module
-
+    import tests.engine.client as module
     from integrations.discovery import integration_discover
 
     integration.mappings.filter(remote_key="form[company]").update(source="fixed", value="Acme Ltd")

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from client import Answer, Client
 from django.utils import timezone
 
 from integrations.dispatch import integration_deliver
@@ -23,6 +22,7 @@ from integrations.reconciliation import (
 )
 from leads.models import Flag, Lead, LeadChange
 from leads.status import FlagChange, leads_flag
+from tests.engine.client import Answer, Client
 
 pytestmark = pytest.mark.django_db
 
