@@ -10,12 +10,6 @@ from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import models
 
-if TYPE_CHECKING:
-    _TextField = models.TextField[Any, Any]
-else:
-    _TextField = models.TextField
-
-
 @cache
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
@@ -29,8 +23,13 @@ def decrypt(text: str) -> Any:
     return json.loads(_fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(text.encode()))
 
 
-class EncryptedJSONField(_TextField):
+class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
     """Keeps any JSON value as one Fernet token. It can't be searched, and is not meant to be."""
+
+    if TYPE_CHECKING:
+        # What the checker takes for the types of the attribute on a model.
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return None if value is None else decrypt(value)
