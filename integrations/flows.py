@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
 
-from integrations.kit.contract import Call, Connector, ConnectorError, Flow, Request, Response
-from integrations.kit.flow import Exchange, run_async, run_sync
-from integrations.kit.http import Session
+from integrations.kit.contract import Call, Connector, ConnectorError, Flow, NoAnswer, Request, Response
+from integrations.kit.flow import Exchange, run, run_async
+from integrations.kit.http import Session, send_once
 from integrations.models import RemoteToken
 from leads import limits
 
@@ -174,24 +175,56 @@ def connector_call(connector: Connector, values: Mapping[str, Any], *, token: st
     return Call(settings=values, environment=environment, token=token, idempotency_key=key)
 
 
+class SingleCalls:
+    """The calls that one person waits for: so many seconds for all of them together, and no look-up is made twice."""
+
+    def __init__(self, seconds: float = SINGLE_CALL_SECONDS) -> None:
+        self.answers = 0
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+        self._known: dict[tuple[Any, ...], Response] = {}
+
+    def send(self, request: Request) -> Response:
+        """The answer to a request; NoAnswer where there is none, or no time is left."""
+        lookup = (request.url, tuple(request.query.items()), tuple(request.headers.items()), request.bearer)
+        if request.method == "GET" and lookup in self._known:
+            return self._known[lookup]
+        left = self._until - time.monotonic()
+        try:
+            if left <= 0:
+                raise NoAnswer("", sent=False)
+            response = send_once(request, timeout_s=left, private_hosts=settings.CONNECTOR_PRIVATE_HOSTS)
+        except NoAnswer as silence:
+            if time.monotonic() < self._until:
+                raise
+            host = urlsplit(request.url).netloc
+            raise NoAnswer(f"{host} has not answered for {self._seconds:g} seconds.", sent=silence.sent) from None
+        self.answers += 1
+        if request.method == "GET":
+            self._known[lookup] = response
+        return response
+
+
 def run_step(
-    connector: Connector, step: Callable[[Call], Flow[T]], values: Mapping[str, Any], *, fresh_login: bool = False
+    connector: Connector,
+    step: Callable[[Call], Flow[T]],
+    values: Mapping[str, Any],
+    *,
+    fresh_login: bool = False,
+    calls: SingleCalls | None = None,
 ) -> T:
-    """Run one step for a person who waits: logged in, and bounded to a few seconds a request.
+    """Run one step for a person who waits: logged in, and bounded to a few seconds in all, those of earlier `calls` included.
 
     ConnectorError where a person can mend it, NoAnswer where the client gave no answer.
     """
-    token = token_get(connector, values, fresh=fresh_login)
-    log: list[Exchange] = []
-    return run_sync(
-        step(connector_call(connector, values, token=token)),
-        log,
-        timeout_s=SINGLE_CALL_SECONDS,
-        private_hosts=settings.CONNECTOR_PRIVATE_HOSTS,
-    )
+    calls = calls or SingleCalls()
+    token = token_get(connector, values, fresh=fresh_login, calls=calls)
+    return run(step(connector_call(connector, values, token=token)), calls.send)
 
 
-def token_get(connector: Connector, values: Mapping[str, Any], *, fresh: bool = False) -> str:
+def token_get(
+    connector: Connector, values: Mapping[str, Any], *, fresh: bool = False, calls: SingleCalls | None = None
+) -> str:
     """A token that is still good for a while, logging in where there is none; "" for a connector without log-in."""
     if connector.authenticate is None:
         return ""
@@ -202,13 +235,11 @@ def token_get(connector: Connector, values: Mapping[str, Any], *, fresh: bool = 
         kept = RemoteToken.objects.filter(credential=credential, expires_at__gt=now + TOKEN_MARGIN).first()
         if kept is not None:
             return str(kept.token["value"])
-    token = run_sync(
-        connector.authenticate(call), [], timeout_s=SINGLE_CALL_SECONDS, private_hosts=settings.CONNECTOR_PRIVATE_HOSTS
-    )
+    token = run(connector.authenticate(call), (calls or SingleCalls()).send)
     RemoteToken.objects.update_or_create(
         credential=credential,
         defaults={
-            "token": {"value": token.value},  # type: ignore[misc]
+            "token": {"value": token.value},
             "expires_at": now + dt.timedelta(seconds=token.expires_in_s),
         },
     )

@@ -182,6 +182,8 @@ DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=15)
 SCHEDULE_FACTOR = env.float("SCHEDULE_FACTOR", default=1.0)
 # How often a client's form is looked at, so that a change of theirs is found before their refusals tell of it.
 DISCOVERY_SECONDS = env.float("DISCOVERY_SECONDS", default=3600.0)
+# How long a person on the Configure page waits for a client, in all, before the page gives up.
+CONFIGURE_CHECK_SECONDS = env.float("CONFIGURE_CHECK_SECONDS", default=10.0)
 VERDICT_POLLING = env.bool("VERDICT_POLLING", default=True)
 # Off only to test or to mend: a client whose instance pushes no verdicts is polled instead.
 SYNC_TAGS = env.bool("SYNC_TAGS", default=True)
