@@ -139,6 +139,17 @@ def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via
     return True
 
 
+def leads_note(kind: LeadChange.Kind, notes: Mapping[int, str], *, by: str, data: Mapping[int, dict[str, str]]) -> None:
+    """Write down in the histories of leads what a person did that is neither status nor flag (lead id to words)."""
+    now = timezone.now()
+    rows = [
+        (lead_id, kind, "", "", "", words, data.get(lead_id, {}), by[:200], Via.ADMIN, uuid7(), now, False)
+        for lead_id, words in notes.items()
+    ]
+    for start in range(0, len(rows), BATCH):
+        _write_history(rows[start : start + BATCH])
+
+
 def _write_history(rows: Sequence[Sequence[object]]) -> None:
     insert_rows(LeadChange, _HISTORY, rows)
     if any(row[-1] for row in rows):

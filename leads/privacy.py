@@ -1,0 +1,150 @@
+"""Personal data: erased for good, or masked for those who may not read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from django.utils import timezone
+
+from leads.database import update_rows
+from leads.models import ActivityItem, FieldType, Form, Lead, LeadChange
+from leads.status import leads_note
+
+MASK = "•••"
+# Of a text, values shorter than this are no trace of a person: "DE" is in every other word.
+_SHORTEST = 4
+_IMPORT_KEY = "import:"
+_PERSON = re.compile(
+    r"(first|last|full|middle|maiden|given|family|sur|fore|christian)_?name|name|surname|contact_?name", re.I
+)
+
+
+def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, ...]]:
+    """Erase what leads say of persons, in the caller's transaction; it can't be undone.
+
+    Values, IP address, look-up key and digests go; what was posted is also cut out of comments and histories. Ids, hashes,
+    counts, states, reason codes and times stay. Returns lead id to what was personal, for those who keep traces of it
+    (integrations/erasing.py); leads that were erased before are left out.
+    """
+    now = timezone.now()
+    leads = list(Lead.objects.select_for_update().filter(pk__in=lead_ids, erased_at=None).order_by("pk"))
+    personal = {lead.pk: personal_values(lead.values, lead.ip or "", lead.email_key) for lead in leads}
+    update_rows(
+        Lead,
+        ["id"],
+        ["values", "ip", "email_key", "body_digest", "idempotency_key", "reason_code", "comment", "erased_at"],
+        [
+            (lead.pk, {}, None, "", "", _kept_key(lead.idempotency_key))
+            + (without(lead.reason_code, personal[lead.pk]), without(lead.comment, personal[lead.pk]), now)
+            for lead in leads
+        ],
+    )
+    changes = LeadChange.objects.filter(lead__in=personal).order_by("pk")
+    update_rows(
+        LeadChange,
+        ["id"],
+        ["reason_code", "comment", "data"],
+        [
+            (row.pk, without(row.reason_code, personal[row.lead_id]), without(row.comment, personal[row.lead_id]))
+            + ({} if row.kind == LeadChange.Kind.APPENDED else row.data,)
+            for row in changes
+        ],
+    )
+    _rows_erase(personal)
+    leads_note(LeadChange.Kind.ERASED, dict.fromkeys(personal, ""), by=by, data={})
+    return personal
+
+
+def _kept_key(key: str | None) -> str | None:
+    """An import's key says nothing of a person and keeps the row from coming back; a publisher's may be anything."""
+    return key if key and key.startswith(_IMPORT_KEY) else None
+
+
+def _rows_erase(personal: Mapping[int, tuple[str, ...]]) -> None:
+    """Rows of imports that failed and are kept to be mended may be of the same person: their e-mail or telephone says so."""
+    telling = {value.lower() for values in personal.values() for value in values if _tells(value)}
+    rows = ActivityItem.objects.filter(data__isnull=False).values_list("pk", "data")
+    hit = [pk for pk, data in rows.iterator(1_000) if any(cell.strip().lower() in telling for cell in data["cells"])]
+    update_rows(ActivityItem, ["id"], ["data"], [(pk, None) for pk in hit])
+    items = ActivityItem.objects.filter(lead__in=personal).exclude(words="").values_list("pk", "lead_id", "words")
+    cut = [(pk, without(words, personal[lead])) for pk, lead, words in items if words != without(words, personal[lead])]
+    update_rows(ActivityItem, ["id"], ["words"], cut)
+
+
+def _tells(value: str) -> bool:
+    return "@" in value or sum(map(str.isdigit, value)) > 6
+
+
+def personal_values(values: Mapping[str, str], *more: str) -> tuple[str, ...]:
+    """What of a lead's values must not be found again in any text, the longest first."""
+    found = {value for value in (*values.values(), *more) if len(value) >= _SHORTEST}
+    return tuple(sorted(found, key=lambda value: (-len(value), value)))
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """The text with these values cut out of it, in any letter case."""
+    if not text:
+        return text
+    lowered = text.lower()
+    for value in values:
+        if value.lower() in lowered:
+            text = re.sub(re.escape(value), MASK, text, flags=re.IGNORECASE)
+            lowered = text.lower()
+    return text
+
+
+def masker(form: Form) -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """What `mask_values` does, made once for a form and used for many leads. Reads `form.fields` (prefetch them)."""
+    masks: dict[str, Callable[[str], str]] = {}
+    for field in form.fields.all():
+        if field.type == FieldType.EMAIL or "email" in field.name.lower():
+            masks[field.name] = _mask_email
+        elif field.type == FieldType.TELEPHONE or re.search("phone|mobile", field.name, re.I):
+            masks[field.name] = _mask_telephone
+        elif _PERSON.fullmatch(field.name):
+            masks[field.name] = _mask_name
+
+    def mask(values: Mapping[str, str]) -> dict[str, str]:
+        return {name: masks.get(name, _mask_stray)(value) for name, value in values.items()}
+
+    return mask
+
+
+def mask_values(values: Mapping[str, str], form: Form) -> dict[str, str]:
+    """A lead's values for a viewer: e-mail addresses, telephones and names are masked, whatever field holds them."""
+    return masker(form)(values)
+
+
+def _mask_email(value: str) -> str:
+    name, _, domain = value.rpartition("@")
+    return f"{name[:1]}{MASK}@{domain[:1]}{MASK}" if name else MASK
+
+
+def _mask_telephone(value: str) -> str:
+    return MASK + value[-2:] if len(value) > 4 else MASK
+
+
+def _mask_name(value: str) -> str:
+    return value[:1] + MASK
+
+
+_EMAIL_IN_TEXT = re.compile(r"[^\s@<>\"',;]+@[^\s@<>\"',;]+")
+
+
+def _mask_stray(value: str) -> str:
+    """Of any other field, what is an e-mail address after all."""
+    return _EMAIL_IN_TEXT.sub(lambda found: _mask_email(found[0]), value) if "@" in value else value
+
+
+def json_without(value: Any, values: Iterable[str]) -> Any:
+    """A JSON value with these values cut out of every text in it."""
+    values = tuple(values)
+    if isinstance(value, str):
+        return without(value, values)
+    if isinstance(value, Mapping):
+        return {name: json_without(each, values) for name, each in value.items()}
+    if isinstance(value, list):
+        return [json_without(each, values) for each in value]
+    return value
