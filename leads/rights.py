@@ -80,13 +80,14 @@ def without_personal(text: str, values: Mapping[str, Any], open_to_all: Collecti
 
     `open_to_all` names inputs whose values may stay.
     """
+    text = _EMAIL.sub(lambda found: masked_email(found[0]), text)
     hidden = {str(value).strip() for key, value in values.items() if key not in open_to_all}
     hidden |= {part for value in hidden for part in value.split() if "@" not in part}
     words = sorted((word for word in hidden if len(word) >= SHORTEST_HIDDEN), key=len, reverse=True)
     if words:
         pattern = "|".join(re.escape(word) for word in words)
         text = re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: _masked(found[0], ""), text, flags=re.IGNORECASE)
-    return _EMAIL.sub(lambda found: found[0] if MASK in found[0] else masked_email(found[0]), text)
+    return text
 
 
 def _masked(value: str, kind: str) -> str:

@@ -55,10 +55,10 @@ def integration_badge(integration: Integration) -> SafeString:
     )
 
 
-def delivery_badge(delivery: Delivery) -> SafeString:
-    return badge(
-        delivery.get_state_display(), DELIVERY_TONES.get(DeliveryState(delivery.state), "off"), delivery.reason
-    )
+def delivery_badge(delivery: Delivery, *, with_reason: bool = True) -> SafeString:
+    """A delivery's state; the reason, when pointed at, may name what was posted."""
+    tone = DELIVERY_TONES.get(DeliveryState(delivery.state), "off")
+    return badge(delivery.get_state_display(), tone, delivery.reason if with_reason else "")
 
 
 def verdict_badge(verdict: str, hint: str = "") -> SafeString:

@@ -23,7 +23,8 @@ from leads.admin.badges import moment, short
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import counted
 from leads.admin.leads import lead_person
-from leads.admin.timeline import in_order
+from leads.admin.timeline import in_order, rewritten
+from leads.rights import may_see_personal_data, without_personal
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
 
 
@@ -70,15 +71,29 @@ class DeliveryAdmin(ModelAdmin):
         queryset: QuerySet[Delivery] = super().get_queryset(request)
         return queryset.defer("data", "problems", "integration__settings", "integration__secrets")
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """For those who may not see personal data: no names, no clients' words."""
+        columns = super().get_list_display(request)
+        if may_see_personal_data(request.user):
+            return list(columns)
+        names = {"subject": "subject_masked", "state_label": "state_masked", "verdict_label": "verdict_masked"}
+        return [names.get(column, column) for column in columns]
+
     @admin.display(description="Delivery", ordering="id")
     def number(self, delivery: Delivery) -> SafeString:
         return format_html('<span class="pt-num pt-strong">{}</span>', delivery.pk)
 
     @admin.display(description="What")
     def subject(self, delivery: Delivery) -> SafeString | str:
+        return self._subject(delivery, *lead_person(delivery.lead.values if delivery.lead else {}))
+
+    @admin.display(description="What")
+    def subject_masked(self, delivery: Delivery) -> SafeString | str:
+        return self._subject(delivery, "", "")
+
+    def _subject(self, delivery: Delivery, name: str, email: str) -> SafeString | str:
         if delivery.lead is None:
             return delivery.get_kind_display()
-        name, email = lead_person(delivery.lead.values)
         link = reverse("admin:leads_lead_change", args=[delivery.lead.pk])
         kind = "Status of lead" if delivery.kind == Delivery.Kind.STATUS else "Lead"
         return format_html(
@@ -93,6 +108,14 @@ class DeliveryAdmin(ModelAdmin):
             delivery_badge(delivery),
             short(delivery.reason, 90),
         )
+
+    @admin.display(description="State")
+    def state_masked(self, delivery: Delivery) -> SafeString:
+        return delivery_badge(delivery, with_reason=False)
+
+    @admin.display(description="Verdict")
+    def verdict_masked(self, delivery: Delivery) -> SafeString | str:
+        return verdict_badge(delivery.verdict, delivery.reason_code) if delivery.verdict else "–"
 
     @admin.display(description="Next try")
     def next_try(self, delivery: Delivery) -> SafeString | str:
@@ -155,6 +178,12 @@ class DeliveryAdmin(ModelAdmin):
             raise Http404(f"There is no delivery {object_id}.")
         if not self.has_view_permission(request, delivery):
             raise PermissionDenied
+        entries = in_order(delivery_entries([delivery]))
+        if not may_see_personal_data(request.user):
+            posted = dict(delivery.lead.values) if delivery.lead else {}
+            entries = rewritten(entries, lambda text: without_personal(text, posted))
+            delivery.reason = without_personal(delivery.reason, posted)
+            delivery.comment = without_personal(delivery.comment, posted)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -164,7 +193,7 @@ class DeliveryAdmin(ModelAdmin):
             "connector": connector_name(delivery.integration.connector),
             "state_badge": delivery_badge(delivery),
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
-            "entries": in_order(delivery_entries([delivery])),
+            "entries": entries,
             "actions": ["release", "send_again"] if self.has_change_permission(request, delivery) else [],
             **(extra_context or {}),
         }

@@ -34,6 +34,7 @@ class DeliveredLeadAdmin(LeadAdmin):
         LeadAdmin.list_filter[-1],
     )
     actions = (*LeadAdmin.actions, "deliver", "resend")
+    masked_columns = {**LeadAdmin.masked_columns, "sent": "sent_masked", "verdict": "verdict_masked"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Lead]:
         queryset: QuerySet[Lead] = super().get_queryset(request)
@@ -46,13 +47,20 @@ class DeliveredLeadAdmin(LeadAdmin):
 
     @admin.display(description="Deliveries")
     def sent(self, lead: Lead) -> SafeString | str:
+        return self._sent(lead, clear=True)
+
+    @admin.display(description="Deliveries")
+    def sent_masked(self, lead: Lead) -> SafeString | str:
+        return self._sent(lead, clear=False)
+
+    def _sent(self, lead: Lead, *, clear: bool) -> SafeString | str:
         rows = _latest(lead)
         if not rows:
             return "–"
         badges = format_html_join(
             "",
             '<span class="pt-one-line">{}<span class="pt-quiet pt-small">{}</span></span>',
-            ((delivery_badge(row), short(row.integration.name, 30)) for row in rows[:SHOWN]),
+            ((delivery_badge(row, with_reason=clear), short(row.integration.name, 30)) for row in rows[:SHOWN]),
         )
         more = (
             format_html('<span class="pt-quiet pt-small">and {} more</span>', len(rows) - SHOWN)
@@ -63,6 +71,13 @@ class DeliveredLeadAdmin(LeadAdmin):
 
     @admin.display(description="Verdict")
     def verdict(self, lead: Lead) -> SafeString | str:
+        return self._verdict(lead, clear=True)
+
+    @admin.display(description="Verdict")
+    def verdict_masked(self, lead: Lead) -> SafeString | str:
+        return self._verdict(lead, clear=False)
+
+    def _verdict(self, lead: Lead, *, clear: bool) -> SafeString | str:
         rows = [row for row in _latest(lead) if row.verdict]
         if not rows:
             return "–"
@@ -70,7 +85,7 @@ class DeliveredLeadAdmin(LeadAdmin):
             "",
             "{}",
             (
-                (verdict_badge(row.verdict, " · ".join(filter(None, (row.reason_code, row.comment)))),)
+                (verdict_badge(row.verdict, " · ".join(filter(None, (row.reason_code, row.comment if clear else "")))),)
                 for row in rows[:SHOWN]
             ),
         )

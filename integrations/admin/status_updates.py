@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
@@ -12,6 +14,7 @@ from integrations.admin.badges import update_badge, verdict_badge
 from integrations.models import StatusUpdate
 from leads.admin.badges import moment, short, two_lines
 from leads.admin.filters import DaysFilter
+from leads.rights import may_see_personal_data
 from leads.skin import ChoicesDropdownFilter, ModelAdmin
 
 
@@ -35,6 +38,19 @@ class StatusUpdateAdmin(ModelAdmin):
         ("verdict_label", "state_label"), "about", "reason_code", "comment", ("by", "via"), ("decided_at", "received_at"), "raw",
     )  # fmt: skip
     readonly_fields = ("verdict_label", "state_label", "about")
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        columns = super().get_list_display(request)
+        if may_see_personal_data(request.user):
+            return list(columns)
+        return ["reason_code" if column == "reason" else column for column in columns]
+
+    def get_fields(self, request: HttpRequest, obj: StatusUpdate | None = None) -> list[Any]:
+        """What clients wrote may name a person."""
+        fields = super().get_fields(request, obj)
+        if may_see_personal_data(request.user):
+            return list(fields)
+        return [each for each in fields if each not in ("comment", "raw")]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

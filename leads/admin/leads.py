@@ -18,8 +18,16 @@ from django.utils.safestring import SafeString
 from leads.admin.badges import campaign_badge, flag_badge, moment, short, status_badge, two_lines
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import flag_selection
-from leads.admin.timeline import Entry, in_order, lead_entries
-from leads.models import Flag, Lead, ReasonCode
+from leads.admin.timeline import Entry, in_order, lead_entries, rewritten
+from leads.models import Field, Flag, Lead, ReasonCode
+from leads.rights import (
+    masked,
+    masked_email,
+    masked_values,
+    may_see_personal_data,
+    open_keys,
+    without_personal,
+)
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
 
 NAME_KEYS = ("firstname", "first_name", "lastname", "last_name", "surname")
@@ -53,6 +61,12 @@ class LeadAdmin(ModelAdmin):
     search_fields = ("id",)
     search_help_text = "Lead ID, hash, e-mail or name"
     actions: tuple[str, ...] = ("flag_valid", "flag_invalid", "flag_returned", "flag_test")
+    # What takes a column's place for those who may not see personal data.
+    masked_columns: dict[str, str] = {
+        "person": "person_masked",
+        "judged": "judged_masked",
+        "flagged": "flagged_masked",
+    }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -64,7 +78,16 @@ class LeadAdmin(ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
     ) -> tuple[QuerySet[Lead], bool]:
         term = search_term.strip()
+        if _in_values(term) and not may_see_personal_data(request.user):
+            # Whether somebody is among the leads is personal data too.
+            return queryset.none(), False
         return (queryset.filter(_matches(term)) if not _in_values(term) else _search_values(queryset, term)), False
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        columns = super().get_list_display(request)
+        if may_see_personal_data(request.user):
+            return list(columns)
+        return [self.masked_columns.get(column, column) for column in columns]
 
     @admin.display(description="Lead", ordering="id")
     def number(self, lead: Lead) -> SafeString:
@@ -73,6 +96,11 @@ class LeadAdmin(ModelAdmin):
     @admin.display(description="Who")
     def person(self, lead: Lead) -> SafeString:
         name, email = lead_person(lead.values)
+        return two_lines(name or "–", email, strong=True)
+
+    @admin.display(description="Who")
+    def person_masked(self, lead: Lead) -> SafeString:
+        name, email = masked_person(lead.values)
         return two_lines(name or "–", email, strong=True)
 
     @admin.display(description="Campaign")
@@ -87,11 +115,21 @@ class LeadAdmin(ModelAdmin):
     def judged(self, lead: Lead) -> SafeString:
         return status_badge(lead)
 
+    @admin.display(description="Status")
+    def judged_masked(self, lead: Lead) -> SafeString:
+        return status_badge(lead, with_jobs=False)
+
     @admin.display(description="Flag")
     def flagged(self, lead: Lead) -> SafeString | str:
         if not lead.flag:
             return "–"
-        hint = " · ".join(part for part in (lead.reason_code, lead.comment, lead.flagged_by) if part)
+        return self._flag(lead, " · ".join(part for part in (lead.reason_code, lead.comment, lead.flagged_by) if part))
+
+    @admin.display(description="Flag")
+    def flagged_masked(self, lead: Lead) -> SafeString | str:
+        return self._flag(lead, lead.flagged_by) if lead.flag else "–"
+
+    def _flag(self, lead: Lead, hint: str) -> SafeString:
         reason = (
             format_html('<span class="pt-quiet pt-small">{}</span>', short(lead.reason_code, 40))
             if lead.reason_code
@@ -134,18 +172,26 @@ class LeadAdmin(ModelAdmin):
             raise Http404(f"There is no lead {object_id}.")
         if not self.has_view_permission(request, lead):
             raise PermissionDenied
+        fields = list(lead.form.fields.all())
+        person, values, entries = lead_person(lead.values), lead.values, self.timeline(lead)
+        clear = may_see_personal_data(request.user)
+        if not clear:
+            given, chosen = {**lead.values, "": lead.ip or ""}, open_keys(fields)
+            person, values = masked_person(lead.values), masked_values(lead.values, fields)
+            entries = rewritten(entries, lambda text: without_personal(text, given, chosen))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": lead,
             "title": f"Lead {lead.pk}",
             "lead": lead,
-            "person": lead_person(lead.values),
-            "status_badge": status_badge(lead),
+            "person": person,
+            "masked": not clear,
+            "status_badge": status_badge(lead, with_jobs=clear),
             "flag_badge": flag_badge(lead.flag) if lead.flag else "",
             "campaign_badge": campaign_badge(lead.campaign),
-            "values": _labelled(lead),
-            "entries": self.timeline(lead),
+            "values": _labelled(fields, values),
+            "entries": entries,
             "actions": [
                 (name, description.rstrip("…"))
                 for name, (_, _, description) in self.get_actions(request).items()
@@ -166,10 +212,16 @@ def lead_person(values: dict[str, Any]) -> tuple[str, str]:
     return name or lower.get("name", "") or lower.get("fullname", ""), email
 
 
-def _labelled(lead: Lead) -> list[tuple[str, str, str]]:
+def masked_person(values: dict[str, Any]) -> tuple[str, str]:
+    """Who a lead is about, for those who may not know it."""
+    name, email = lead_person(values)
+    return " ".join(masked(part) for part in name.split()), masked_email(email)
+
+
+def _labelled(fields: list[Field], values: dict[str, Any]) -> list[tuple[str, str, str]]:
     """A lead's values in the order of its form: label, key, value. What the form has no field for comes last."""
-    rows, left = [], dict(lead.values)
-    for field in lead.form.fields.all():
+    rows, left = [], dict(values)
+    for field in fields:
         for key in field.inputs:
             if key in left:
                 part = f" ({key.rpartition('.')[2]})" if "." in key else ""

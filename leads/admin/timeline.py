@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
 from leads.models import Flag, Lead, LeadChange, Status
@@ -98,3 +98,23 @@ def _change_entry(change: LeadChange) -> Entry:
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Oldest first."""
     return sorted(entries, key=lambda entry: (entry.at, entry.order))
+
+
+def rewritten(entries: Iterable[Entry], write: Callable[[str], str]) -> list[Entry]:
+    """The same entries with every text put through `write`: how they are masked."""
+    return [
+        replace(
+            entry,
+            title=write(entry.title),
+            lines=[write(line) for line in entry.lines],
+            tries=tuple(
+                replace(
+                    each,
+                    lines=[write(line) for line in each.lines],
+                    exchanges=[Exchange(write(one.request), write(one.response)) for one in each.exchanges],
+                )
+                for each in entry.tries
+            ),
+        )
+        for entry in entries
+    ]
