@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from integrations.discovery import settings_problems
+from integrations.discovery import next_pull_at, settings_problems
 from integrations.kit.contract import ConnectorError, Outcome, OutcomeKind
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
+from integrations.versions import mapping_save
 from leads.database import insert_rows, uuid7
 from leads.models import Lead, Status
 from leads.wake import wake
@@ -32,6 +34,8 @@ JITTER = 0.2
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = (5, 15, 30, 60, 120, 300)
 PAUSED = "Paused: it goes out when the integration is switched on again."
+# What the client's form has to say about first: drift.py lets it out or holds it, whichever it finds.
+FORM_ASKED = "Waiting: the client refused a field that was sent. Its form is looked at again."
 
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "resend", "state", "reason", "next_try_at")
 _COMMIT_ROWS = 500
@@ -103,6 +107,8 @@ def waiting_reason(integration: Integration) -> str:
     """Why deliveries to an integration that is not on wait, in words."""
     if integration.state == IntegrationState.PAUSED:
         return PAUSED
+    if integration.pending_form:
+        return str(integration.pending_form["reason"])
     return f"Waiting: {integration.state_reason or 'the integration needs a look'}"
 
 
@@ -151,7 +157,7 @@ def deliveries_release(ids: Collection[int]) -> int:
             integration__state=IntegrationState.ON,
         )
         found = list(waiting.values_list("pk", "integration_id"))
-        _requeue([pk for pk, _ in found])
+        _requeue(Delivery.objects.filter(pk__in=[pk for pk, _ in found]))
     for integration_id in {integration_id for _, integration_id in found}:
         wake(DELIVER_TASK, integration_id)
     return len(found)
@@ -161,6 +167,8 @@ def integration_problems(integration: Integration) -> list[str]:
     """Why an integration can't be switched on, in words; empty when it can."""
     connector = find_connector(integration.connector)
     problems = list(settings_problems(connector, integration.all_settings).values())
+    if integration.pending_form:
+        problems.append("The client's form has changed: review the change first.")
     if connector.discover is not None:
         if integration.discovered_at is None:
             problems.append("The client's form has not been pulled yet.")
@@ -187,10 +195,17 @@ def integration_switch(integration: Integration, on: bool) -> None:
         integration.state_reason = ""
         integration.failures = 0
         integration.open_until = None
-        integration.save(update_fields=["state", "state_reason", "failures", "open_until", "updated_at"])
+        looked_at = on and find_connector(integration.connector).discover is not None
+        integration.next_pull_at = next_pull_at(timezone.now()) if looked_at else None
+        integration.save(
+            update_fields=["state", "state_reason", "failures", "open_until", "next_pull_at", "updated_at"]
+        )
+        if on:
+            # Whoever changed rows: what goes out now has a number.
+            mapping_save(integration)
         deliveries = Delivery.objects.filter(integration=integration)
         if on:
-            _requeue(deliveries.filter(state=DeliveryState.HELD).values_list("pk", flat=True))
+            _requeue(deliveries.filter(state=DeliveryState.HELD))
             wake(DELIVER_TASK, integration.pk)
         else:
             deliveries.filter(state=DeliveryState.QUEUED).update(
@@ -205,9 +220,30 @@ def integration_hold(integration_id: int, words: str) -> None:
             state=IntegrationState.NEEDS_A_LOOK, state_reason=words
         )
         if changed:
-            Delivery.objects.filter(integration=integration_id, state=DeliveryState.QUEUED).update(
-                state=DeliveryState.HELD, reason=f"Waiting: {words}", next_try_at=None
-            )
+            deliveries_park(integration_id, f"Waiting: {words}")
+
+
+def deliveries_park(integration_id: int, reason: str) -> None:
+    """Let what is due wait, without stopping the integration."""
+    Delivery.objects.filter(integration=integration_id, state=DeliveryState.QUEUED).update(
+        state=DeliveryState.HELD, reason=reason, next_try_at=None
+    )
+
+
+def deliveries_waiting(integration: Integration) -> QuerySet[Delivery]:
+    """What waits for this integration, whatever for."""
+    return Delivery.objects.filter(integration=integration.pk, state=DeliveryState.HELD)
+
+
+def deliveries_unpark(integration_id: int, reason: str) -> int:
+    """Let out what was parked for this reason, where the integration is on; how many that were."""
+    parked = Delivery.objects.filter(
+        integration=integration_id, state=DeliveryState.HELD, reason=reason, integration__state=IntegrationState.ON
+    )
+    count = _requeue(Delivery.objects.filter(pk__in=parked.values("pk")))
+    if count:
+        wake(DELIVER_TASK, integration_id)
+    return count
 
 
 def next_try(tries: int, outcome: Outcome, now: dt.datetime) -> dt.datetime | None:
@@ -234,6 +270,8 @@ def standing_after(tries: int, outcome: Outcome, now: dt.datetime) -> Standing:
     match outcome.kind:
         case OutcomeKind.DELIVERED:
             return Standing(DeliveryState.DELIVERED, outcome.message)
+        case OutcomeKind.REFUSED if outcome.form_changed:
+            return Standing(DeliveryState.HELD, FORM_ASKED)
         case OutcomeKind.REFUSED:
             return Standing(DeliveryState.REFUSED, outcome.message)
         case OutcomeKind.MISCONFIGURED:
@@ -300,7 +338,7 @@ def leases_expire() -> int:
     return count
 
 
-def _requeue(ids: Iterable[int]) -> None:
-    Delivery.objects.filter(pk__in=list(ids)).update(
+def _requeue(deliveries: QuerySet[Delivery]) -> int:
+    return deliveries.update(
         state=DeliveryState.QUEUED, reason="", next_try_at=timezone.now(), tries=0, lease_until=None
     )

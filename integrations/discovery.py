@@ -5,24 +5,38 @@ Nothing here may run inside a transaction: each function waits for a client's an
 
 from __future__ import annotations
 
+import datetime as dt
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from integrations.flows import run_step
+from integrations.kit.answers import plain_text
 from integrations.kit.contract import Call, Choice, Connector, ConnectorError, Flow, NoAnswer, RemoteField, RemoteForm
+from integrations.kit.redaction import storable
 from integrations.kit.registry import connector as find_connector
-from integrations.kit.suggestions import SAME_NAME, suggest
-from integrations.models import FieldMapping, Integration
+from integrations.kit.suggestions import SAME_NAME, OwnField, suggest
+from integrations.mapping import COLUMNS
+from integrations.models import FieldMapping, Integration, IntegrationState, MappingVersion
+from integrations.versions import mapping_save
 from leads.models import Field
+from leads.wake import wake
 
 T = TypeVar("T")
 Row = FieldMapping
-LABEL_CHARS = 500
+PULL_TASK = "integrations.pull_form"
+
+# What is kept of a client's form at the most.
+KEY_CHARS, LABEL_CHARS, VALUE_CHARS, MAX_FIELDS, MAX_CHOICES = 200, 500, 500, 1_000, 5_000
+# A form is looked at out of turn not more often than this.
+PULL_PAUSE_SECONDS = 60
+PULLS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +87,33 @@ def integration_options(slug: str, values: Mapping[str, Any], name: str) -> tupl
     return _ask(connector, lambda call: options(call, name), values)
 
 
-def integration_discover(integration: Integration) -> DiscoveryReport:
-    """Pull the client's form and store it as mapping rows, the client's fields on the left.
+def integration_discover(integration: Integration, by: str = "") -> DiscoveryReport:
+    """Pull the client's form because a person wants it, and store it as mapping rows, the client's fields on the left.
 
     Choices that were made stay; what vanished is marked, not removed; what is new is added and, where a field of ours has
-    the same name, matched. ConnectorError where the client's form can't be had.
+    the same name, matched. A change of theirs that waited for a decision is decided by this. ConnectorError where the
+    client's form can't be had.
     """
-    connector = find_connector(integration.connector)
-    if connector.discover is None:
+    if find_connector(integration.connector).discover is None:
         return DiscoveryReport()
-    _refuse_problems(connector, integration.all_settings)
-    form = _ask(connector, connector.discover, integration.all_settings)
+    form = form_ask(integration)
     with transaction.atomic():
-        return _store(Integration.objects.select_for_update().get(pk=integration.pk), form)
+        locked = Integration.objects.select_for_update().get(pk=integration.pk)
+        report = form_store(locked, form)
+        locked.discovered_at = timezone.now()
+        locked.pending_form = None
+        locked.save(update_fields=["discovered_at", "pending_form", "updated_at"])
+        mapping_save(locked, by, why=MappingVersion.Why.PULLED)
+    return report
+
+
+def form_ask(integration: Integration) -> RemoteForm:
+    """The client's form as it is now, cut to what we keep. ConnectorError where it can't be had."""
+    connector = find_connector(integration.connector)
+    _refuse_problems(connector, integration.all_settings)
+    if connector.discover is None:
+        raise ConnectorError(f"{connector.manifest.name} has no form that could be pulled.")
+    return _bounded(_ask(connector, connector.discover, integration.all_settings))
 
 
 def own_fields(integration: Integration) -> list[Field]:
@@ -97,10 +125,45 @@ def own_fields(integration: Integration) -> list[Field]:
     )
 
 
-def mapping_changed(integration: Integration) -> None:
-    """Say that the mapping is another one now; what was compiled of the old one is dropped by this."""
-    integration.mapping_version += 1
-    integration.save(update_fields=["mapping_version", "updated_at"])
+def own_inputs(integration: Integration) -> list[OwnField]:
+    """The inputs of the campaign's forms as the mapping knows them, each name once."""
+    found: dict[str, OwnField] = {}
+    for entry in own_fields(integration):
+        for name in entry.inputs:
+            part = f" ({name.rpartition('.')[2]})" if name != entry.name else ""
+            found.setdefault(name, OwnField(name, f"{entry.label or entry.name}{part}", entry.type))
+    return list(found.values())
+
+
+def mapping_changed(integration: Integration, by: str = "") -> None:
+    """Keep the mapping as it is now as a version; what was compiled of the old one is dropped by this."""
+    mapping_save(integration, by)
+
+
+def pull_soon(integration_id: int) -> None:
+    """Have the client's form looked at now: something says that it changed.
+
+    Not more often than once a minute: a client that refuses what it has just asked for must not keep us busy.
+    """
+    now = timezone.now()
+    pulled_at = Integration.objects.values_list("pulled_at", flat=True).get(pk=integration_id)
+    pause = dt.timedelta(seconds=PULL_PAUSE_SECONDS * settings.SCHEDULE_FACTOR)
+    when = now if pulled_at is None else max(now, pulled_at + pause)
+    Integration.objects.filter(pk=integration_id).update(next_pull_at=when)
+    if when == now:
+        wake(PULL_TASK, integration_id)
+
+
+def next_pull_at(now: dt.datetime) -> dt.datetime:
+    """When to look at a client's form again: every DISCOVERY_SECONDS, spread so that not all are asked at once."""
+    return now + dt.timedelta(seconds=settings.DISCOVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+
+
+def pulls_due() -> list[int]:
+    """Integrations whose client's form is to be looked at now: those that are on or need a look."""
+    states = (IntegrationState.ON, IntegrationState.NEEDS_A_LOOK)
+    due = Integration.objects.filter(next_pull_at__lte=timezone.now(), state__in=states)
+    return list(due.order_by("next_pull_at").values_list("pk", flat=True)[:PULLS_AT_ONCE])
 
 
 def _refuse_problems(connector: Connector, values: Mapping[str, Any]) -> None:
@@ -117,50 +180,90 @@ def _ask(
         raise ConnectorError(f"{silence} You can save now and check again later.") from silence
 
 
-def _store(integration: Integration, form: RemoteForm) -> DiscoveryReport:
+def form_store(
+    integration: Integration, form: RemoteForm, *, renames: Mapping[str, str] | None = None, drop: bool = False
+) -> DiscoveryReport:
+    """Write the client's form into mapping rows, in the caller's transaction; only rows that are others now are written.
+
+    `renames` are their old keys to new ones: such a row keeps its mapping. With `drop` the rows of fields that they have no
+    longer go; otherwise these are marked.
+    """
+    rows = {row.remote_key: row for row in FieldMapping.objects.filter(integration=integration.pk)}
+    stored = {row.pk: _columns(row) for row in rows.values()}
+    for old, new in (renames or {}).items():
+        if old in rows and new not in rows:
+            rows[new] = rows.pop(old)
+            rows[new].remote_key = new
     remote = [entry for entry in form.fields if not entry.sync]
-    rows = {row.remote_key: row for row in integration.mappings.all()}
     suggestions = _suggestions(integration, [entry for entry in remote if entry.key not in rows])
-    added, kept, matched = [], 0, 0
+    known, made = [], []
     for position, entry in enumerate(remote):
         row = rows.pop(entry.key, None)
         if row is None:
             name = suggestions.get(entry.key, "")
             row = Row(integration=integration, remote_key=entry.key, state=Row.State.NEW)
             row.source, row.value = (Row.Source.FIELD, name) if name else (Row.Source.NOTHING, "")
-            added.append(entry.key)
-            matched += bool(name)
+            made.append(row)
         else:
             row.state = Row.State.CURRENT
-            kept += 1
+            known.append(row)
         _describe(row, entry, position)
-        row.save()
-    vanished = []
-    for row in rows.values():
-        if row.state != Row.State.EXTRA:
+    gone = [row for row in rows.values() if row.state != Row.State.EXTRA]
+    if drop:
+        Row.objects.filter(pk__in=[row.pk for row in gone]).delete()
+    else:
+        for row in gone:
             row.state = Row.State.VANISHED
-            row.save(update_fields=["state"])
-            vanished.append(row.remote_key)
-    integration.remote_form = form.name[:200]
-    integration.honours_keys = form.honours_keys
-    integration.sync_keys = {entry.sync: entry.key for entry in form.fields if entry.sync}
-    integration.discovered_at = timezone.now()
-    integration.mapping_version += 1
-    integration.save(
-        update_fields=["remote_form", "honours_keys", "sync_keys", "discovered_at", "mapping_version", "updated_at"]
-    )
-    return DiscoveryReport(added, vanished, kept, matched)
+    changed = [row for row in [*known, *(() if drop else gone)] if _columns(row) != stored[row.pk]]
+    Row.objects.bulk_update(changed, [*COLUMNS], batch_size=100)
+    Row.objects.bulk_create(made, batch_size=100)
+    about = {
+        "remote_form": form.name,
+        "honours_keys": form.honours_keys,
+        "sync_keys": {entry.sync: entry.key for entry in form.fields if entry.sync},
+    }
+    other = [name for name, value in about.items() if getattr(integration, name) != value]
+    for name in other:
+        setattr(integration, name, about[name])
+    if other:
+        integration.save(update_fields=[*other, "updated_at"])
+    matched = sum(row.source != "" for row in made)
+    return DiscoveryReport([row.remote_key for row in made], [row.remote_key for row in gone], len(known), matched)
+
+
+def _columns(row: FieldMapping) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in COLUMNS)
 
 
 def _suggestions(integration: Integration, remote: Sequence[RemoteField]) -> dict[str, str]:
-    own = [name for entry in own_fields(integration) for name in entry.inputs]
+    own = own_inputs(integration)
     return {found.remote_key: found.name for found in suggest(remote, own) if found.reason == SAME_NAME}
 
 
+def _bounded(form: RemoteForm) -> RemoteForm:
+    """The form cut to what we keep, whatever the client says: a label is shown, a key or a value is sent and never cut."""
+    fields: dict[str, RemoteField] = {}
+    for entry in form.fields:
+        if not entry.key or len(entry.key) > KEY_CHARS or storable(entry.key) != entry.key:
+            continue
+        if len(fields) >= MAX_FIELDS:
+            break
+        choices = tuple(
+            Choice(choice.value, plain_text(choice.label, LABEL_CHARS))
+            for choice in entry.choices
+            if len(choice.value) <= VALUE_CHARS and storable(choice.value) == choice.value
+        )
+        # A list that can't be kept whole would hold leads whose value stands behind its end.
+        choices = () if len(choices) != len(entry.choices) or len(choices) > MAX_CHOICES else choices
+        label = plain_text(entry.label, LABEL_CHARS)
+        fields.setdefault(entry.key, replace(entry, label=label, type=plain_text(entry.type, 30), choices=choices))
+    return RemoteForm(tuple(fields.values()), plain_text(form.name, 200), form.honours_keys)
+
+
 def _describe(row: FieldMapping, entry: RemoteField, position: int) -> None:
-    row.remote_label = entry.label[:LABEL_CHARS]
-    row.remote_type = entry.type[:30]
+    row.remote_label = entry.label
+    row.remote_type = entry.type
     row.remote_required = entry.required
     row.remote_hidden = entry.hidden
-    row.remote_choices = [{"value": choice.value, "label": choice.label[:LABEL_CHARS]} for choice in entry.choices]
+    row.remote_choices = [{"value": choice.value, "label": choice.label} for choice in entry.choices]
     row.position = position

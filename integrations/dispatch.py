@@ -11,16 +11,23 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from integrations.delivery import Standing, breaker_record, integration_hold, standing_after
+from integrations.delivery import (
+    FORM_ASKED,
+    Standing,
+    breaker_record,
+    deliveries_park,
+    integration_hold,
+    standing_after,
+)
+from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
 from integrations.flows import BudgetSpent, Finished, Runner, connector_call, token_get, token_renew
 from integrations.kit.contract import (
     Connector,
@@ -33,13 +40,17 @@ from integrations.kit.contract import (
     retry,
     unknown,
 )
-from integrations.kit.mapping import LeadFacts, MappingProblem, Row, compile_rows
+from integrations.kit.mapping import LeadFacts, MappingProblem
 from integrations.kit.registry import connector as find_connector
+from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
 from integrations.reconciliation import first_poll_at
 from leads.database import insert_rows, update_rows
 
 logger = logging.getLogger(__name__)
+
+# What is kept of a client's words about one lead at the most.
+WORDS_CHARS, PROBLEMS = 4_000, 100
 
 _OUTCOME = (
     "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
@@ -107,7 +118,7 @@ def integration_deliver(integration_id: int) -> int:
         while True:
             run = _Run(integration_id)
             total += run.work()
-            if not run.recovered and not _turns.again(integration_id):
+            if not run.once_more and not _turns.again(integration_id):
                 return total
     except BaseException:
         _turns.drop(integration_id)
@@ -124,8 +135,8 @@ class _Run:
         self.held: dict[int, Claimed] = {}
         self.token = ""
         self.tried = 0
-        self.recovered = False
-        """A probe got through: the rest may follow at once."""
+        self.once_more = False
+        """A probe got through, or the mapping is another one now: the rest may follow at once."""
 
     def work(self) -> int:
         """Send until nothing is due, or one probe after a run of failures; how many tries that were."""
@@ -154,7 +165,7 @@ class _Run:
             if ended and self._record(ended):
                 more = False
             elif ended and probing:
-                self.recovered = True
+                self.once_more = True
             if time.monotonic() - beat > settings.DELIVERY_LEASE_SECONDS / 3:
                 beat = time.monotonic()
                 self._extend_leases()
@@ -188,16 +199,28 @@ class _Run:
                 WITH due AS MATERIALIZED (
                     SELECT id FROM integrations_delivery
                     WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s
+                    AND EXISTS (
+                        SELECT 1 FROM integrations_integration
+                        WHERE id = %s AND state = 'on' AND mapping_version = %s
+                    )
                     ORDER BY next_try_at, id LIMIT %s {lock}
                 )
                 UPDATE integrations_delivery
                 SET state = 'sending', fence = fence + 1, tries = tries + 1, lease_until = %s
                 WHERE id IN (SELECT id FROM due) RETURNING id
                 """,  # noqa: S608
-                [self.integration.pk, adapt(now), limit, adapt(self._lease(now))],
+                [self.integration.pk, adapt(now), self.integration.pk, self.integration.mapping_version, limit]
+                + [adapt(self._lease(now))],
             )
             ids = [row[0] for row in cursor.fetchall()]
+        if len(ids) < limit and not self._mapping_in_force():
+            self.once_more = True
         return _load(ids)
+
+    def _mapping_in_force(self) -> bool:
+        """Whether the mapping is still the one that this run sends with; nothing is claimed for an older one."""
+        now = Integration.objects.filter(pk=self.integration.pk).values_list("mapping_version", flat=True)
+        return now.get() == self.integration.mapping_version
 
     def _lease(self, now: dt.datetime) -> dt.datetime:
         return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
@@ -227,7 +250,7 @@ class _Run:
     def _payload(self, item: Claimed) -> Payload:
         if item.kind != Delivery.Kind.LEAD:
             return Payload(kind=item.kind, data=item.data, test=item.test)  # type: ignore[arg-type]
-        fields = _compiled(self.integration.pk, self.integration.mapping_version)(item.lead)
+        fields = mapping_compiled(self.integration.pk, self.integration.mapping_version)(item.lead)
         sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
         if {"token", "subdomain"} <= set(sync):
             fields[sync["token"]] = item.key.hex
@@ -251,7 +274,7 @@ class _Run:
         attempts: list[tuple[Any, ...]] = []
         kinds: list[OutcomeKind] = []
         again: list[Claimed] = []
-        stop, spent = "", False
+        stop, spent, form_changed = "", False, False
         for end in ended:
             item, outcome = end.job, self._outcome(end)
             if outcome.renew_token and not item.renewed:
@@ -268,11 +291,12 @@ class _Run:
             kinds.append(outcome.kind)
             rows.append(self._row(item, standing_after(item.tries, outcome, now), outcome))
             attempts.append(
-                (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message)
+                (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message[:WORDS_CHARS])
                 + ([exchange.as_dict() for exchange in end.log],)
             )
             if outcome.kind == OutcomeKind.MISCONFIGURED:
                 stop = outcome.message
+            form_changed = form_changed or outcome.form_changed
         self.tried += len(rows)
         if rows:
             with transaction.atomic():
@@ -282,11 +306,15 @@ class _Run:
                     breaker_record(self.integration.pk, kinds, now)
                 if stop:
                     integration_hold(self.integration.pk, stop)
+                if form_changed:
+                    # The rest would be refused as well: it waits until their form has been looked at.
+                    deliveries_park(self.integration.pk, FORM_ASKED)
+                    pull_soon(self.integration.pk)
         if again:
             if any(item.token == self.token for item in again):
                 self._renew()
             self._start(again)
-        return bool(stop) or spent or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
+        return bool(stop) or form_changed or spent or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
 
     def _renew(self) -> None:
         try:
@@ -320,11 +348,11 @@ class _Run:
             item.id,
             item.fence,
             standing.state,
-            standing.reason,
-            [list(problem) for problem in outcome.problems],
+            standing.reason[:WORDS_CHARS],
+            [[field[:KEY_CHARS], words[:LABEL_CHARS]] for field, words in outcome.problems[:PROBLEMS]],
             standing.next_try_at,
             None,
-            outcome.reference,
+            outcome.reference[:200],
             now if arrived else None,
             first_poll_at(now) if asked and outcome.reference else None,
             self.integration.mapping_version,
@@ -333,69 +361,12 @@ class _Run:
 
 
 def _load(ids: Sequence[int]) -> list[Claimed]:
-    rows = Delivery.objects.filter(pk__in=ids).order_by("next_try_at", "pk").values_list(
-        "pk", "fence", "tries", "key", "kind", "data", "test",
-        "lead_id", "lead__hash", "lead__created_at", "lead__ip", "lead__values",
-        "lead__link__name", "lead__link__channel", "lead__publisher_id", "lead__publisher__name",
-        "lead__campaign_id", "lead__campaign__name",
-    )  # fmt: skip
-    return [
-        Claimed(pk, fence, tries, key, kind, data, test, _facts(*lead))
-        for pk, fence, tries, key, kind, data, test, *lead in rows
-    ]
-
-
-def _facts(
-    lead_id: int | None,
-    lead_hash: uuid.UUID | None,
-    created_at: dt.datetime | None,
-    ip: str | None,
-    values: dict[str, str] | None,
-    link_name: str | None,
-    link_channel: str | None,
-    publisher_id: int | None,
-    publisher_name: str | None,
-    campaign_id: int | None,
-    campaign_name: str | None,
-) -> LeadFacts:
-    if lead_id is None or lead_hash is None or created_at is None:
-        return LeadFacts(values={}, facts={})
-    return LeadFacts(
-        values=values or {},
-        facts={
-            "id": str(lead_id),
-            "hash": lead_hash.hex,
-            "created": created_at.isoformat(),
-            "ip": ip or "",
-            "link.name": link_name or "",
-            "link.channel": link_channel or "",
-            "publisher.id": str(publisher_id),
-            "publisher.name": publisher_name or "",
-            "campaign.id": str(campaign_id),
-            "campaign.name": campaign_name or "",
-        },
+    rows = (
+        Delivery.objects.filter(pk__in=ids)
+        .order_by("next_try_at", "pk")
+        .values_list("pk", "fence", "tries", "key", "kind", "data", "test", *[f"lead__{name}" for name in FACT_COLUMNS])
     )
-
-
-@lru_cache(maxsize=256)
-def _compiled(integration_id: int, mapping_version: int) -> Callable[[LeadFacts], dict[str, str]]:
-    """The integration's mapping as one function; the version says when it is another one."""
-    integration = Integration.objects.get(pk=integration_id)
-    return compile_rows(mapping_rows(integration))
-
-
-def mapping_rows(integration: Integration) -> list[Row]:
-    """The stored mapping as the kit reads it; what vanished from the client's form is left out."""
     return [
-        Row(
-            remote_key=row.remote_key,
-            label=str(row),
-            required=row.remote_required,
-            source=row.source,
-            value=row.value,
-            value_map=row.value_map,
-            transforms=row.transforms,
-            choices=frozenset(choice["value"] for choice in row.remote_choices),
-        )
-        for row in integration.mappings.exclude(state="vanished")
+        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead))
+        for pk, fence, tries, key, kind, data, test, *lead in rows
     ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
+from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_deliver
+from integrations.drift import integration_pull_due
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import (
     APPLY_TASK,
@@ -49,6 +51,12 @@ def poll_verdicts(integration_id: int) -> None:
     integration_poll(integration_id)
 
 
+@shared_task(name=PULL_TASK)
+def pull_form(integration_id: int) -> None:
+    """Look at a client's form, and hold what a change of it would break."""
+    integration_pull_due(integration_id)
+
+
 @shared_task(name="integrations.sweep")
 def sweep() -> None:
     """Find whatever a lost wake-up left behind, and what has become due by time."""
@@ -63,3 +71,5 @@ def sweep() -> None:
         wake(DELIVER_TASK, integration_id)
     for integration_id in integrations_to_poll():
         wake(POLL_TASK, integration_id)
+    for integration_id in pulls_due():
+        wake(PULL_TASK, integration_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from copy import deepcopy
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -51,6 +52,9 @@ class Client:
         self.keys: dict[str, int] = {}
         self.honours_keys = True
         self.offers_sync = True
+        self.fields: list[dict[str, Any]] = deepcopy(FIELDS)
+        self.strict = False
+        """Refuse a lead with a field that is not on the form, and one without a required field, as an instance does."""
         self.say: deque[Answer] = deque()
         self.results: dict[str, Answer] = {}
         self.callbacks: list[Seen] = []
@@ -121,7 +125,7 @@ class Client:
         if seen.headers.get("authorization", "").removeprefix("Bearer ") in self.refuse_tokens:
             return Answer(401, {"code": 401, "message": "Access denied."})
         if "/publisher/fields/" in seen.path:
-            fields = FIELDS + (SYNC_FIELDS if self.offers_sync else [])
+            fields = self.fields + (SYNC_FIELDS if self.offers_sync else [])
             headers = {"Idempotency-Key-Honoured": "true"} if self.honours_keys else {}
             return Answer(200, [{"formName": "Webinar", "formId": 75, "fields": fields}], headers)
         if "/lead-result/" in seen.path:
@@ -134,8 +138,31 @@ class Client:
         told = self.say.popleft() if self.say else None
         if told is not None and not (told.cut or told.status == 201):
             return told
+        if self.strict and (problems := self._problems(seen.form)):
+            return Answer(400, {"code": 400, "message": "Validation failed", "data": problems})
         key = seen.headers.get("idempotency-key", "")
         if not (self.honours_keys and key in self.keys):
             self.leads.append(seen.form)
             self.keys[key] = len(self.leads)
         return told or Answer(201, {"data": self.keys[key], "message": "Lead was created successfully", "status": 201})
+
+    def _problems(self, form: dict[str, str]) -> list[dict[str, str]]:
+        listed = {entry["key"]: entry for entry in self.fields + (SYNC_FIELDS if self.offers_sync else [])}
+        problems = []
+        if set(form) - set(listed):
+            problems.append({"fieldName": "", "message": "This form should not contain extra fields."})
+        for key, entry in listed.items():
+            if entry["required"] and not form.get(key):
+                problems.append({"fieldName": key, "message": "This value is missing."})
+        return problems
+
+    def field(self, key: str) -> dict[str, Any]:
+        return next(entry for entry in self.fields if entry["key"] == key)
+
+    def add(self, key: str, label: str, **more: Any) -> None:
+        """Put a field on the form."""
+        entry = {"key": key, "label": label, "type": "text", "required": False, "hidden": False}
+        self.fields.append({**entry, **more})
+
+    def remove(self, key: str) -> None:
+        self.fields.remove(self.field(key))

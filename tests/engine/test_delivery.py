@@ -266,16 +266,12 @@ def test_a_test_lead_is_delivered_marked_as_a_test(integration: Integration, cli
 def test_a_pull_keeps_choices_marks_what_vanished_and_adds_what_is_new(
     integration: Integration, client: Client
 ) -> None:
-    import tests.engine.client as module
     from integrations.discovery import integration_discover
 
     integration.mappings.filter(remote_key="form[company]").update(source="fixed", value="Acme Ltd")
-    before = list(module.FIELDS)
-    try:
-        module.FIELDS[:] = [before[0], before[2], {**before[1], "key": "form[jobTitle]", "label": "Job title"}]
-        report = integration_discover(integration)
-    finally:
-        module.FIELDS[:] = before
+    client.remove("form[email]")
+    client.add("form[jobTitle]", "Job title")
+    report = integration_discover(integration)
     rows = {row.remote_key: row for row in integration.mappings.all()}
     assert (report.added, report.vanished) == (["form[jobTitle]"], ["form[email]"])
     assert (rows["form[company]"].source, rows["form[company]"].value) == ("fixed", "Acme Ltd")
