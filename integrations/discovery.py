@@ -113,7 +113,7 @@ def form_ask(integration: Integration) -> RemoteForm:
     _refuse_problems(connector, integration.all_settings)
     if connector.discover is None:
         raise ConnectorError(f"{connector.manifest.name} has no form that could be pulled.")
-    return _bounded(_ask(connector, connector.discover, integration.all_settings))
+    return form_bounded(_ask(connector, connector.discover, integration.all_settings))
 
 
 def own_fields(integration: Integration) -> list[Field]:
@@ -207,7 +207,7 @@ def form_store(
         else:
             row.state = Row.State.CURRENT
             known.append(row)
-        _describe(row, entry, position)
+        row_describe(row, entry, position)
     gone = [row for row in rows.values() if row.state != Row.State.EXTRA]
     if drop:
         Row.objects.filter(pk__in=[row.pk for row in gone]).delete()
@@ -240,7 +240,7 @@ def _suggestions(integration: Integration, remote: Sequence[RemoteField]) -> dic
     return {found.remote_key: found.name for found in suggest(remote, own) if found.reason == SAME_NAME}
 
 
-def _bounded(form: RemoteForm) -> RemoteForm:
+def form_bounded(form: RemoteForm) -> RemoteForm:
     """The form cut to what we keep, whatever the client says: a label is shown, a key or a value is sent and never cut."""
     fields: dict[str, RemoteField] = {}
     for entry in form.fields:
@@ -260,7 +260,7 @@ def _bounded(form: RemoteForm) -> RemoteForm:
     return RemoteForm(tuple(fields.values()), plain_text(form.name, 200), form.honours_keys)
 
 
-def _describe(row: FieldMapping, entry: RemoteField, position: int) -> None:
+def row_describe(row: FieldMapping, entry: RemoteField, position: int) -> None:
     row.remote_label = entry.label
     row.remote_type = entry.type
     row.remote_required = entry.required
