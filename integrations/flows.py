@@ -246,10 +246,12 @@ def token_get(
     return token.value
 
 
-def token_renew(connector: Connector, values: Mapping[str, Any], refused: str) -> str:
+def token_renew(
+    connector: Connector, values: Mapping[str, Any], refused: str, *, calls: SingleCalls | None = None
+) -> str:
     """A token other than the refused one: a colleague's newer one where there is one, else from a new log-in."""
-    current = token_get(connector, values)
-    return current if current != refused else token_get(connector, values, fresh=True)
+    current = token_get(connector, values, calls=calls)
+    return current if current != refused else token_get(connector, values, fresh=True, calls=calls)
 
 
 def _credential(connector: Connector, call: Call) -> str:

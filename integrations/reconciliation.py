@@ -18,8 +18,10 @@ from django.utils import timezone
 
 from integrations.flows import Finished, Runner, connector_call, token_get, token_renew
 from integrations.kit.contract import ConnectorError, NoAnswer, Verdict
+from integrations.kit.redaction import storable
 from integrations.kit.registry import connector as find_connector
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, StatusUpdate, VerdictState
+from integrations.reasons import Translations
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Flag, Lead
 from leads.models.lead import Via
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 APPLY_TASK = "integrations.apply_verdicts"
 POLL_TASK = "integrations.poll_verdicts"
 BATCH = 500
-RAW_CHARS = 2_000
+COMMENT_CHARS, RAW_CHARS = 2_000, 2_000
 CLOCK_SKEW = dt.timedelta(minutes=5)
 
 # Seconds after delivery at which a verdict is asked for; then once a day, as long as the campaign wants to know.
@@ -61,12 +63,19 @@ def messages_store(messages: Sequence[Message]) -> None:
     for message in messages:
         said = message.verdict
         rows.append(
-            (_key(message), message.delivery_id, said.state, said.reason_code[:200], said.comment, said.by[:200])
-            + (_decided_at(message), message.via, said.raw[:RAW_CHARS], message.received_at)
+            (_key(message), message.delivery_id, said.state, _kept(said.reason_code, 200))
+            + (_kept(said.comment, COMMENT_CHARS), _kept(said.by, 200), _decided_at(message), message.via)
+            + (_kept(said.raw, RAW_CHARS), message.received_at)
         )
     insert_rows(StatusUpdate, _UPDATE, rows, on_conflict="(key) DO NOTHING")
     if rows:
         wake(APPLY_TASK)
+
+
+def _kept(text: str, most: int) -> str:
+    """A client's words as they are stored: as text that any database takes, and no longer than we keep."""
+    text = storable(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _decided_at(message: Message) -> dt.datetime:
@@ -113,7 +122,17 @@ def _apply_batch() -> int:
             delivery.pk: delivery
             for delivery in Delivery.objects.select_for_update()
             .filter(pk__in={u.delivery_id for u in updates if u.delivery_id})
-            .only("lead_id", "test", "verdict", "reason_code", "comment", "decided_at", "state", "reference")
+            .only(
+                "lead_id",
+                "integration_id",
+                "test",
+                "verdict",
+                "reason_code",
+                "comment",
+                "decided_at",
+                "state",
+                "reference",
+            )
             .order_by("pk")
         }
         leads = {
@@ -122,11 +141,12 @@ def _apply_batch() -> int:
                 "flag", "reason_code", "comment", "flagged_at", "flagged_by"
             )
         }
+        table = Translations({d.integration_id for d in deliveries.values()})
         changed: dict[int, Delivery] = {}
         flags: dict[int, FlagChange] = {}
         for update in sorted(updates, key=lambda u: (u.decided_at, u.pk)):
             delivery = deliveries.get(update.delivery_id or 0)
-            update.state = _apply(update, delivery, leads, flags)
+            update.state = _apply(update, delivery, leads, flags, table)
             if delivery is not None:
                 changed[delivery.pk] = delivery
         update_rows(StatusUpdate, ["id"], ["state"], [(update.pk, update.state) for update in updates])
@@ -142,7 +162,11 @@ def _apply_batch() -> int:
 
 
 def _apply(
-    update: StatusUpdate, delivery: Delivery | None, leads: dict[int, Lead], flags: dict[int, FlagChange]
+    update: StatusUpdate,
+    delivery: Delivery | None,
+    leads: dict[int, Lead],
+    flags: dict[int, FlagChange],
+    table: Translations,
 ) -> StatusUpdate.State:
     """What is to be made of one update; changes the delivery and the flags to come in memory."""
     if delivery is None:
@@ -164,7 +188,7 @@ def _apply(
         return StatusUpdate.State.CONFLICTING
     flags[lead.pk] = FlagChange(
         flag=Flag(update.verdict),
-        reason_code=update.reason_code,
+        reason_code=table.ours(delivery.integration_id, update.reason_code) if update.reason_code else "",
         comment=update.comment,
         by=update.by,
         via=Via.CLIENT,
