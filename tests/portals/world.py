@@ -175,8 +175,7 @@ class ServerProcess(PortalProcess):
         self.others: list[subprocess.Popen[bytes]] = []
 
     def start(self, **options: Any) -> PortalProcess:
-        web = ["-m", "uvicorn", "portal.asgi:application", "--port", str(self.port), "--log-level", "warning"]
-        super().start(command=web, **options)
+        super().start(command=["manage.py", "serve", "--workers", "1", "--port", str(self.port)], **options)
         for name, arguments in (
             ("worker", ["worker", "--pool", "threads", "--concurrency", "8", "--loglevel", "WARNING"]),
             ("beat", ["beat", "--loglevel", "WARNING"]),
