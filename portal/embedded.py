@@ -27,10 +27,14 @@ class _Worker(WorkController):
         self.ready.set()
 
 
+# A client that hangs keeps a thread waiting; there are enough for a few of them and for all other work.
+CONCURRENCY = 12
+
+
 class EmbeddedTasks:
     """A worker and beat in threads of this process, which steal no signals and keep nothing on disk."""
 
-    def __init__(self, app: Celery, *, concurrency: int = 4) -> None:
+    def __init__(self, app: Celery, *, concurrency: int = CONCURRENCY) -> None:
         self.ready = threading.Event()
         self._worker = _Worker(
             app=app,
