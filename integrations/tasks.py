@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from integrations import bulk
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_deliver
@@ -17,6 +18,8 @@ from integrations.reconciliation import (
     updates_due,
     verdicts_apply,
 )
+from leads.activity import WORK_TASK, activities_due
+from leads.imports import imports_purge
 from leads.status import STATUS_SYNC_TASK
 from leads.wake import wake
 
@@ -57,10 +60,19 @@ def pull_form(integration_id: int) -> None:
     integration_pull_due(integration_id)
 
 
+@shared_task(name=WORK_TASK)
+def work_activity(activity_id: int) -> None:
+    """Work a bulk action or an import."""
+    bulk.activity_work(activity_id)
+
+
 @shared_task(name="integrations.sweep")
 def sweep() -> None:
     """Find whatever a lost wake-up left behind, and what has become due by time."""
     leases_expire()
+    imports_purge()
+    for activity_id in activities_due():
+        wake(WORK_TASK, activity_id)
     if leads_due():
         wake(PROCESS_TASK)
     if changes_due():

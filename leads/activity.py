@@ -7,9 +7,7 @@ are is passed in from above (integrations/bulk.py).
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +20,7 @@ from django.utils import timezone
 
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Activity, ActivityItem, ActivityState, ItemState
+from leads.tables import csv_line
 from leads.wake import wake
 
 logger = logging.getLogger(__name__)
@@ -53,18 +52,22 @@ class Result:
     clear_data: bool = False
 
 
+Preparer = Callable[[Activity], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of work.
 
-    `prepare(activity)` writes the next rows after `activity.prepared_to` and moves it on; False when there are no more.
-    `work(activity, items)` acts on rows and returns item id to Result. Both run inside a transaction that is theirs alone.
-    With `waits` a person is asked between the two. ActivityError from either ends the activity.
+    `preparer()` is called once for each turn of a worker and may keep what it has open. What it returns, called with the
+    activity, writes the next rows after `activity.prepared_to` and moves it on; False when there are no more. `work(activity,
+    items)` acts on rows and returns item id to Result. Both run inside a transaction that is theirs alone. With `waits` a
+    person is asked between the two. ActivityError from either ends the activity.
     """
 
     name: str
     label: str
-    prepare: Callable[[Activity], bool]
+    preparer: Callable[[], Preparer]
     work: Callable[[Activity, Sequence[ActivityItem]], Mapping[int, Result]]
     waits: bool = False
 
@@ -193,21 +196,6 @@ def activity_failures_csv(activity: Activity) -> Iterator[str]:
         yield csv_line([str(item[0] or ""), item[1].hex if item[1] else "", item[2]])
 
 
-def csv_line(cells: Sequence[str]) -> str:
-    """One line of CSV. A cell that a spreadsheet would take for a formula gets an apostrophe in front.
-
-    These are cells that begin with = + - @ tab or carriage return; imports take the apostrophe away again.
-    """
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(
-        ["'" + cell if cell[:1] in FORMULA_STARTS and cell else cell for cell in cells]
-    )
-    return out.getvalue()
-
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
 def items_add(activity: Activity, rows: Sequence[tuple[int, int | None]]) -> None:
     """Write rows (subject, lead) of an activity in the transaction of its preparation; they come in order of subject."""
     items_insert([(activity.pk, subject, lead_id, ItemState.WAITING, "", None) for subject, lead_id in rows])
@@ -231,12 +219,13 @@ def activity_work(activity_id: int, kinds: Mapping[str, Kind]) -> None:
     fence = _claim(activity_id)
     if fence is None:
         return
+    turn = _Turn(activity_id, fence, kinds)
     turn_ends = time.monotonic() + SLICE_SECONDS
     alone = 0
     try:
         while True:
             try:
-                more = _step(activity_id, fence, kinds, 1 if alone else BATCH)
+                more = turn.step(1 if alone else BATCH)
                 alone = max(alone - 1, 0)
             except (OperationalError, InterfaceError):
                 raise
@@ -250,7 +239,7 @@ def activity_work(activity_id: int, kinds: Mapping[str, Kind]) -> None:
                     alone = BATCH
             if not more:
                 return
-            if time.monotonic() > turn_ends:
+            if time.monotonic() > turn_ends and not turn.preparing:
                 wake(WORK_TASK, activity_id)
                 return
     finally:
@@ -275,22 +264,32 @@ def _let_go(activity_id: int, fence: int) -> None:
     Activity.objects.filter(pk=activity_id, fence=fence).update(lease_until=None)
 
 
-def _step(activity_id: int, fence: int, kinds: Mapping[str, Kind], limit: int) -> bool:
-    """One batch in one transaction; False when there is nothing left for this worker."""
-    with transaction.atomic():
-        activity = _held(activity_id, fence)
-        if activity is None:
-            return False
-        if activity.cancel_requested:
-            _finish(activity, ActivityState.CANCELLED)
-        elif (kind := kinds.get(activity.kind)) is None:
-            _fail(activity, f"This portal knows no “{activity.kind}”.")
-        elif activity.state == ActivityState.PREPARING:
-            _prepare(activity, kind)
-        else:
-            _work_batch(activity, kind, limit)
-        activity.save()
-        return activity.state in AT_WORK
+class _Turn:
+    """One worker's turn at one activity."""
+
+    def __init__(self, activity_id: int, fence: int, kinds: Mapping[str, Kind]) -> None:
+        self.activity_id, self.fence, self.kinds = activity_id, fence, kinds
+        self.preparing = False
+        self._prepare: Preparer | None = None
+
+    def step(self, limit: int) -> bool:
+        """One batch in one transaction; False when there is nothing left for this worker."""
+        with transaction.atomic():
+            activity = _held(self.activity_id, self.fence)
+            if activity is None:
+                return False
+            self.preparing = activity.state == ActivityState.PREPARING
+            if activity.cancel_requested:
+                _finish(activity, ActivityState.CANCELLED)
+            elif (kind := self.kinds.get(activity.kind)) is None:
+                _fail(activity, f"This portal knows no “{activity.kind}”.")
+            elif self.preparing:
+                self._prepare = self._prepare or kind.preparer()
+                _prepare(activity, self._prepare, waits=kind.waits)
+            else:
+                _work_batch(activity, kind, limit)
+            activity.save()
+            return activity.state in AT_WORK
 
 
 def _held(activity_id: int, fence: int) -> Activity | None:
@@ -300,11 +299,11 @@ def _held(activity_id: int, fence: int) -> Activity | None:
     return activity
 
 
-def _prepare(activity: Activity, kind: Kind) -> None:
+def _prepare(activity: Activity, prepare: Preparer, *, waits: bool) -> None:
     try:
         # In a savepoint: what it has written when it gives up is not left behind.
         with transaction.atomic():
-            more = _copy_failed(activity) if activity.retry_of_id else kind.prepare(activity)
+            more = _copy_failed(activity) if activity.retry_of_id else prepare(activity)
     except ActivityError as error:
         _fail(activity, str(error))
         return
@@ -318,7 +317,7 @@ def _prepare(activity: Activity, kind: Kind) -> None:
         return
     # Who was searched for is known as rows now: the search, which may name a person, is not kept.
     activity.params = {name: value for name, value in activity.params.items() if name != "selection"}
-    if kind.waits and not activity.retry_of_id:
+    if waits and not activity.retry_of_id:
         activity.state = ActivityState.READY
     else:
         _begin(activity)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import Case, Count, QuerySet, Value, When
 
-from leads.activity import PREPARE_BATCH, Kind, Result, items_add
+from leads.activity import PREPARE_BATCH, ActivityError, Kind, Result, items_add
 from leads.models import Activity, ActivityItem, Flag, ItemState
 from leads.status import FlagChange, leads_flag
 
@@ -22,22 +22,33 @@ Found = tuple["QuerySet[Any]", tuple[str, ...]]
 GONE = "it is not there any more"
 
 
+class Deed(Protocol):
+    """What is to be done, from the params of one activity: read once, then put to many rows."""
+
+    def facts(self, rows: QuerySet[Any]) -> Found:
+        """The rows annotated, and the names of what `why_not` and `act` want to know of each."""
+        ...
+
+    def why_not(self, row: Row) -> str:
+        """Why it can't be done with this row; empty where it can."""
+        ...
+
+    def act(self, activity: Activity, rows: Sequence[Row]) -> Mapping[int, str]:
+        """Do it; row id to what came of it, in a sentence."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do with many rows.
+    """One thing to do with many rows. `lead` is the column of a row that names its lead.
 
-    `facts(rows, params)` annotates a queryset and names what `why_not` and `act` want to know; `why_not(params, row)` is
-    empty where it can be done; `act(activity, rows)` does it and returns row id to words. `check(params)` raises
-    ActivityError where it can't be asked for at all. `lead` is the column of a row that names its lead.
+    `deed(params)` raises ActivityError where it can't be asked for at all.
     """
 
     name: str
     label: str
     would: str
-    facts: Callable[[QuerySet[Any], Params], Found]
-    why_not: Callable[[Params, Row], str]
-    act: Callable[[Activity, Sequence[Row]], Mapping[int, str]]
-    check: Callable[[Params], None] = lambda params: None
+    deed: Callable[[Params], Deed]
     lead: str = "pk"
     noun: str = "lead"
 
@@ -68,11 +79,11 @@ def _plural(noun: str, count: int) -> str:
 
 def action_dry_run(action: Action, rows: QuerySet[Any], params: Params) -> DryRun:
     """What would happen to these rows, counted in one statement. Raises ActivityError where it can't be asked for."""
-    action.check(params)
+    deed = action.deed(params)
     report = DryRun(action.would, action.noun)
-    found, names = action.facts(rows, params)
+    found, names = deed.facts(rows)
     for row in found.order_by().values(*names).annotate(rows_alike=Count("pk")):
-        if why_not := action.why_not(params, row):
+        if why_not := deed.why_not(row):
             report.cant[why_not] = report.cant.get(why_not, 0) + row["rows_alike"]
         else:
             report.will += row["rows_alike"]
@@ -83,7 +94,7 @@ def action_kind(action: Action, chosen: Callable[[Params], QuerySet[Any]]) -> Ki
     """The action as a kind of activity; `chosen` finds its rows anew from the params of the activity."""
 
     def prepare(activity: Activity) -> bool:
-        action.check(activity.params)
+        action.deed(activity.params)
         rows = chosen(activity.params).filter(pk__gt=activity.prepared_to, pk__lte=activity.params["up_to"])
         batch = list(rows.order_by("pk").values_list("pk", action.lead)[:PREPARE_BATCH])
         if batch:
@@ -95,13 +106,12 @@ def action_kind(action: Action, chosen: Callable[[Params], QuerySet[Any]]) -> Ki
         model = chosen({}).model
         ids = [item.subject for item in items]
         locked = model._default_manager.select_for_update().filter(pk__in=ids).order_by("pk")
-        found, names = action.facts(
-            model._default_manager.filter(pk__in=list(locked.values_list("pk", flat=True))), activity.params
-        )
+        deed = action.deed(activity.params)
+        found, names = deed.facts(model._default_manager.filter(pk__in=list(locked.values_list("pk", flat=True))))
         rows = {row["pk"]: row for row in found.values("pk", *names)}
-        why_not = {pk: action.why_not(activity.params, row) for pk, row in rows.items()}
+        why_not = {pk: deed.why_not(row) for pk, row in rows.items()}
         able = [row for pk, row in rows.items() if not why_not[pk]]
-        done = action.act(activity, able) if able else {}
+        done = deed.act(activity, able) if able else {}
         return {
             item.pk: Result(ItemState.DONE, done[item.subject])
             if item.subject in done
@@ -109,36 +119,32 @@ def action_kind(action: Action, chosen: Callable[[Params], QuerySet[Any]]) -> Ki
             for item in items
         }
 
-    return Kind(action.name, action.label, prepare, work)
+    return Kind(action.name, action.label, lambda: prepare, work)
 
 
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + "."
 
 
-def _flag_facts(leads: QuerySet[Any], params: Params) -> Found:
-    same = When(
-        flag=params["flag"], reason_code=params["reason_code"][:200], comment=params["comment"], then=Value(True)
-    )
-    return leads.annotate(said=Case(same, default=Value(False))), ("said",)
+class _Flagging:
+    def __init__(self, params: Params) -> None:
+        if params.get("flag") not in Flag.values or not params["flag"]:
+            raise ActivityError("Choose a flag: valid, invalid, returned or test.")
+        self.flag = Flag(params["flag"])
+        self.reason_code, self.comment = params.get("reason_code", "")[:200], params.get("comment", "")
+
+    def facts(self, rows: QuerySet[Any]) -> Found:
+        same = When(flag=self.flag, reason_code=self.reason_code, comment=self.comment, then=Value(True))
+        return rows.annotate(said=Case(same, default=Value(False))), ("said",)
+
+    def why_not(self, row: Row) -> str:
+        return f"flagged {self.flag.label.lower()} in the same words already" if row["said"] else ""
+
+    def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
+        change = {"reason_code": self.reason_code, "comment": self.comment, "by": activity.by}
+        changed = leads_flag({row["pk"]: FlagChange(self.flag, **change) for row in rows})
+        return dict.fromkeys(changed, f"Flagged {self.flag.label.lower()}.")
 
 
-def _flag_why_not(params: Params, row: Row) -> str:
-    return f"flagged {Flag(params['flag']).label.lower()} in the same words already" if row["said"] else ""
-
-
-def _flag(activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
-    flag = Flag(activity.params["flag"])
-    changed = leads_flag(
-        {
-            row["pk"]: FlagChange(
-                flag, reason_code=activity.params["reason_code"], comment=activity.params["comment"], by=activity.by
-            )
-            for row in rows
-        }
-    )
-    return dict.fromkeys(changed, f"Flagged {flag.label.lower()}.")
-
-
-FLAG = Action("flag", "Flag", "flagged", _flag_facts, _flag_why_not, _flag)
+FLAG = Action("flag", "Flag", "flagged", _Flagging)
 """Params: flag (valid, invalid, returned, test), reason_code, comment."""

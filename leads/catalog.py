@@ -133,6 +133,11 @@ def _load_forms(campaign_id: int) -> dict[int, CompiledForm]:
     return compiled
 
 
+def compiled_form(campaign_id: int, form_id: int) -> CompiledForm | None:
+    """A campaign's form as it is now, read by whoever may wait for the database; None where it has no such form."""
+    return _load_forms(campaign_id).get(form_id)
+
+
 _campaigns = _Kept(_load_campaign)
 _principals = _Kept(access.principal)
 

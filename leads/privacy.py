@@ -68,9 +68,6 @@ def _rows_erase(personal: Mapping[int, tuple[str, ...]]) -> None:
     rows = ActivityItem.objects.filter(data__isnull=False).values_list("pk", "data")
     hit = [pk for pk, data in rows.iterator(1_000) if any(cell.strip().lower() in telling for cell in data["cells"])]
     update_rows(ActivityItem, ["id"], ["data"], [(pk, None) for pk in hit])
-    items = ActivityItem.objects.filter(lead__in=personal).exclude(words="").values_list("pk", "lead_id", "words")
-    cut = [(pk, without(words, personal[lead])) for pk, lead, words in items if words != without(words, personal[lead])]
-    update_rows(ActivityItem, ["id"], ["words"], cut)
 
 
 def _tells(value: str) -> bool:

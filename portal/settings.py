@@ -62,6 +62,10 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 MAX_VALUE_CHARS = env.int("MAX_VALUE_CHARS", default=10_000)
 MAX_FORM_PARTS = env.int("MAX_FORM_PARTS", default=500)
 BODY_TIMEOUT_SECONDS = env.float("BODY_TIMEOUT_SECONDS", default=30)
+# Files that people bring. What is not taken in, and rows that failed, are kept for so many days to be mended.
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=50 * 1024 * 1024)
+IMPORT_MAX_ROWS = env.int("IMPORT_MAX_ROWS", default=100_000)
+IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=14)
 INTAKE_QUEUE_ROWS = env.int("INTAKE_QUEUE_ROWS", default=5_000)
 CATALOG_MAX_AGE_SECONDS = env.float("CATALOG_MAX_AGE_SECONDS", default=0.2)
 

@@ -79,6 +79,7 @@ class ActivityItem(models.Model):
     subject = models.BigIntegerField(help_text="What it is about, by the kind: a lead, a delivery, a row of a file.")
     lead = models.ForeignKey(Lead, models.SET_NULL, null=True, related_name="+", db_index=False)
     state = models.CharField(max_length=10, choices=ItemState.choices, default="waiting", db_default="waiting")
+    # Never what was posted: erasing a lead does not look here.
     words = models.TextField(blank=True, default="", db_default="")
     # An import's row, until it is a lead: {"cells": [...], "problems": [[column, words], ...]}.
     data = models.JSONField(null=True)

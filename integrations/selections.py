@@ -1,0 +1,117 @@
+"""What people choose to act on: rows that were ticked, or all that a search finds. Kept as JSON by an activity."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from integrations.models import Delivery
+from leads.activity import ActivityError
+from leads.lead_search import LeadSearch
+from leads.models import Lead
+
+# Ticked rows are those of a page or a few; beyond this it is a search.
+MOST_IDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeadSelection:
+    """Leads by ids, or all that a search and what became of their deliveries find. Neither: no lead at all.
+
+    `integration_id`, `delivery_state` and `verdict` are said of one and the same delivery; the state "none" finds leads
+    that were never handed over (to that integration, if one is given).
+    """
+
+    ids: tuple[int, ...] = ()
+    search: LeadSearch | None = None
+    integration_id: int | None = None
+    delivery_state: str = ""
+    verdict: str = ""
+
+    def leads(self) -> QuerySet[Lead]:
+        if self.search is None:
+            return Lead.objects.filter(pk__in=_few(self.ids))
+        wanted: dict[str, Any] = {"lead": OuterRef("pk"), "kind": Delivery.Kind.LEAD}
+        if self.integration_id:
+            wanted["integration"] = self.integration_id
+        if self.verdict:
+            wanted["verdict"] = self.verdict
+        never = self.delivery_state == "none"
+        if self.delivery_state and not never:
+            wanted["state"] = self.delivery_state
+        found = self.search.leads()
+        if never:
+            return found.filter(~Exists(Delivery.objects.filter(**wanted)))
+        return found.filter(Exists(Delivery.objects.filter(**wanted))) if len(wanted) > 2 else found
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySelection:
+    """Deliveries by ids, or all that match. `reason` is one of the reasons as shown, whole."""
+
+    ids: tuple[int, ...] = ()
+    all_that_match: bool = False
+    campaign_id: int | None = None
+    integration_id: int | None = None
+    state: str = ""
+    verdict: str = ""
+    reason: str = ""
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+    def deliveries(self) -> QuerySet[Delivery]:
+        if not self.all_that_match:
+            return Delivery.objects.filter(pk__in=_few(self.ids))
+        wanted = {
+            "integration__campaign": self.campaign_id,
+            "integration": self.integration_id,
+            "state": self.state,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "created_at__gte": self.since,
+            "created_at__lt": self.until,
+        }
+        return Delivery.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
+
+
+Selection = LeadSelection | DeliverySelection
+
+
+def _few(ids: tuple[int, ...]) -> tuple[int, ...]:
+    if len(ids) > MOST_IDS:
+        raise ActivityError(f"These are more than {MOST_IDS:,} rows: choose all that match instead.")
+    return ids
+
+
+def selection_kept(selection: Selection) -> dict[str, Any]:
+    """A selection as JSON."""
+    return {name: value for name, value in _plain(asdict(selection)).items() if value}
+
+
+def lead_selection(kept: Mapping[str, Any]) -> LeadSelection:
+    """A selection of leads from JSON."""
+    search = kept.get("search")
+    found = LeadSearch(**_with_times(search)) if search is not None else None
+    return LeadSelection(**{**kept, "ids": tuple(kept.get("ids", ())), "search": found})
+
+
+def delivery_selection(kept: Mapping[str, Any]) -> DeliverySelection:
+    """A selection of deliveries from JSON."""
+    return DeliverySelection(**{**_with_times(kept), "ids": tuple(kept.get("ids", ()))})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+def _with_times(kept: Mapping[str, Any]) -> dict[str, Any]:
+    times = {name: dt.datetime.fromisoformat(kept[name]) for name in ("since", "until") if kept.get(name)}
+    return {**kept, **times}

@@ -1,0 +1,400 @@
+"""Importing leads from files: upload, map the columns, check every row, take them in as intake does, mend what failed.
+
+An import is an activity (leads/activity.py): its preparation reads and checks every row, then it waits for a person, then its
+rows become leads. The checks are those of posted leads. A row's idempotency key is made of the file's digest and the row's
+number, so taking the same file in twice makes no lead twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol, cast
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from leads.activity import (
+    ActivityError,
+    Kind,
+    Result,
+    activity_cancel,
+    activity_go_on,
+    activity_start,
+    items_insert,
+)
+from leads.catalog import compiled_form
+from leads.database import uuid7
+from leads.forms import Cleaned, CompiledForm, clean
+from leads.intake import LeadRow, body_digest, leads_insert
+from leads.models import (
+    Activity,
+    ActivityItem,
+    ActivityState,
+    Campaign,
+    ImportChunk,
+    ImportFile,
+    ImportMapping,
+    ItemState,
+    Lead,
+    LeadChange,
+    Status,
+)
+from leads.status import leads_note
+from leads.tables import Layout, Unreadable, column_letters, columns_named, csv_line, layout_detect, table_rows
+
+CHUNK = 1024 * 1024
+CHECK_BATCH = 500
+ROW_COLUMN, WRONG_COLUMN = "Row in the file", "What is wrong"
+
+
+class Upload(Protocol):
+    """An uploaded file, as Django gives it."""
+
+    def chunks(self) -> Iterable[bytes]: ...
+
+
+def import_upload(upload: Upload, *, name: str, campaign: Campaign, by: str) -> ImportFile:
+    """Keep an uploaded file and read its start: columns, encoding, delimiter. Raises Unreadable with words."""
+    with tempfile.TemporaryFile() as file:
+        size, digest = 0, hashlib.sha256()
+        for piece in upload.chunks():
+            size += len(piece)
+            if size > settings.IMPORT_MAX_BYTES:
+                raise Unreadable(f"This file is larger than {settings.IMPORT_MAX_BYTES // CHUNK} MB. Split it.")
+            digest.update(piece)
+            file.write(piece)
+        layout = layout_detect(cast(BinaryIO, file))
+        first = next(table_rows(cast(BinaryIO, file), layout), None)
+        if first is None:
+            raise Unreadable("This table has no rows.")
+        made = ImportFile(
+            campaign=campaign,
+            name=name[:255],
+            size=size,
+            digest=digest.hexdigest(),
+            format=layout.format,
+            encoding=layout.encoding,
+            delimiter=layout.delimiter,
+            columns=columns_named(first[1]),
+            by=by[:200],
+            created_at=timezone.now(),
+        )
+        file.seek(0)
+        with transaction.atomic():
+            made.save()
+            number = 0
+            while piece := file.read(CHUNK):
+                ImportChunk.objects.create(file=made, number=number, data=piece)
+                number += 1
+    return made
+
+
+def import_sample(file: ImportFile, rows: int = 5) -> list[list[str]]:
+    """The first rows under the columns, to show."""
+    reader = _rows(file)
+    return [cells for (_, cells), _ in zip(reader, range(rows), strict=False)]
+
+
+def import_offer(file: ImportFile, form: CompiledForm) -> dict[str, str]:
+    """A mapping (column to input key) to begin with: the one that was used for these columns before, else by name."""
+    keys = {made.key for made in form.inputs.values()}
+    known = ImportMapping.objects.filter(campaign=file.campaign_id, form=form.id, columns=_columns_digest(file.columns))
+    for earlier in known:
+        kept = {_plain(column): key for column, key in earlier.mapping.items() if key in keys}
+        return {column: kept[_plain(column)] for column in file.columns if _plain(column) in kept}
+    by_name = {_plain(key): key for key in keys}
+    for field in form.fields:
+        if field.label and field.name in keys:
+            by_name.setdefault(_plain(field.label), field.name)
+    offered: dict[str, str] = {}
+    for column in file.columns:
+        key = by_name.get(_plain(column))
+        if key is not None and key not in offered.values():
+            offered[column] = key
+    return offered
+
+
+def import_problems(file: ImportFile, form: CompiledForm, mapping: Mapping[str, str]) -> list[str]:
+    """What keeps a mapping from being used, in words; empty when it can be."""
+    labels = _labels(form)
+    used = [key for column, key in mapping.items() if column in file.columns and key]
+    problems = [
+        f"{labels[key]} is filled from two columns."
+        for key in dict.fromkeys(used)
+        if used.count(key) > 1 and key in labels
+    ]
+    problems += [f"This form has no input “{key}”." for key in used if key not in labels]
+    problems += [
+        f"{labels[made.key]} is required, and no column is mapped to it."
+        for made in form.inputs.values()
+        if made.required and made.key not in used
+    ]
+    return problems if used else ["Map at least one column.", *problems]
+
+
+def import_check(
+    file: ImportFile,
+    *,
+    form_id: int,
+    publisher_id: int,
+    link_id: int | None,
+    mapping: Mapping[str, str],
+    test: bool,
+    by: str,
+    token: str,
+) -> Activity:
+    """Check every row in the background; nothing is taken in. The activity then waits (state ready) for `import_take`.
+
+    An earlier check of the same file that nobody went on with is dropped. Raises ActivityError with words.
+    """
+    form = _form(file.campaign_id, form_id, publisher_id, link_id)
+    if problems := import_problems(file, form, mapping):
+        raise ActivityError(" ".join(problems))
+    kept = {column: key for column, key in mapping.items() if key and column in file.columns}
+    ImportMapping.objects.update_or_create(
+        campaign_id=file.campaign_id,
+        form_id=form_id,
+        columns=_columns_digest(file.columns),
+        defaults={"mapping": kept},
+    )
+    params = {
+        "file": file.pk,
+        "name": file.name,
+        "digest": file.digest,
+        "columns": file.columns,
+        "form": form_id,
+        "publisher": publisher_id,
+        "link": link_id,
+        "mapping": kept,
+        "test": test,
+    }
+    activity = activity_start(KIND.name, params, by=by, token=token, campaign_id=file.campaign_id)
+    for earlier in Activity.objects.filter(
+        kind=KIND.name, params__file=file.pk, state__in=[ActivityState.PREPARING, ActivityState.READY]
+    ).exclude(pk=activity.pk):
+        activity_cancel(earlier.pk)
+        earlier.items.update(data=None)
+    return activity
+
+
+def import_take(activity: Activity, *, lawful_basis: bool, by: str) -> Activity:
+    """Take the good rows in. Who says that there is a lawful basis is kept with the import and with each lead.
+
+    Raises ActivityError without that tick, or where the import can't begin.
+    """
+    if not lawful_basis:
+        raise ActivityError("Tick that there is a lawful basis for having and passing on this data.")
+    said = {"lawful_basis": {"by": by, "at": timezone.now().isoformat()}}
+    activity = activity_go_on(activity.pk, said)
+    ImportChunk.objects.filter(file=activity.params["file"]).delete()
+    return activity
+
+
+def import_failures_csv(activity: Activity) -> Iterator[str]:
+    """The rows that failed as they were uploaded, with their number and what is wrong behind; to be mended and uploaded."""
+    yield csv_line([*_own_columns(activity.params["columns"]), ROW_COLUMN, WRONG_COLUMN])
+    places = [place for place, name in enumerate(activity.params["columns"]) if name not in (ROW_COLUMN, WRONG_COLUMN)]
+    failed = ActivityItem.objects.filter(activity=activity, state=ItemState.FAILED).order_by("subject")
+    for row, words, data in failed.values_list("subject", "words", "data").iterator(1_000):
+        cells = data["cells"] if data else []
+        shown = [cells[place] if place < len(cells) else "" for place in places]
+        yield csv_line([*shown, str(row), " ".join(words.splitlines())])
+
+
+def imports_purge() -> int:
+    """Forget files that nobody took in, and failed rows that nobody mended; how many files that were."""
+    old = ImportFile.objects.filter(created_at__lt=timezone.now() - dt.timedelta(days=settings.IMPORT_KEEP_DAYS))
+    ids = list(old.values_list("pk", flat=True))
+    for file_id in ids:
+        for activity in Activity.objects.filter(kind=KIND.name, params__file=file_id):
+            activity_cancel(activity.pk)
+            activity.items.filter(data__isnull=False).update(data=None)
+    old.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+class _Checking:
+    """Reads a file from where the activity has come to; stays open for one worker's turn."""
+
+    def __init__(self) -> None:
+        self._reader: Iterator[tuple[int, list[str]]] | None = None
+        self._read_to = 0
+
+    def __call__(self, activity: Activity) -> bool:
+        params = activity.params
+        form = _form(activity.campaign_id, params["form"], params["publisher"], params["link"])
+        if self._reader is None or self._read_to != activity.prepared_to:
+            file = ImportFile.objects.filter(pk=params["file"]).first()
+            if file is None:
+                raise ActivityError("The file is not kept any more. Upload it again.")
+            self._reader = _rows(file, behind=activity.prepared_to)
+        take = _Rows(form, params)
+        items = []
+        try:
+            for number, cells in self._reader:
+                words = take.problems(take.clean(cells))
+                state = ItemState.FAILED if words else ItemState.WAITING
+                items.append((activity.pk, number, None, state, words, {"cells": cells}))
+                if len(items) == CHECK_BATCH:
+                    break
+        except Unreadable as error:
+            raise ActivityError(str(error)) from None
+        if not items:
+            return False
+        items_insert(items)
+        self._read_to = activity.prepared_to = items[-1][1]
+        activity.total += len(items)
+        activity.failed += sum(item[3] == ItemState.FAILED for item in items)
+        if activity.total > settings.IMPORT_MAX_ROWS:
+            raise ActivityError(f"This file has more than {settings.IMPORT_MAX_ROWS:,} rows. Split it.")
+        return True
+
+
+def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int, Result]:
+    params = activity.params
+    if "lawful_basis" not in params:
+        raise ActivityError("Nobody has said that there is a lawful basis.")
+    form = _form(activity.campaign_id, params["form"], params["publisher"], params["link"])
+    take = _Rows(form, params)
+    keys = {item.pk: f"import:{activity.campaign_id}:{params['digest'][:32]}:{item.subject}" for item in items}
+    before = dict(
+        Lead.objects.filter(publisher=params["publisher"], idempotency_key__in=keys.values()).values_list(
+            "idempotency_key", "pk"
+        )
+    )
+    results: dict[int, Result] = {}
+    rows: dict[int, LeadRow] = {}
+    for item in items:
+        if (lead_id := before.get(keys[item.pk])) is not None:
+            words = "This row of the same file was taken in before."
+            results[item.pk] = Result(ItemState.SKIPPED, words, lead_id, clear_data=True)
+            continue
+        if item.data is None:
+            results[item.pk] = Result(ItemState.FAILED, "The row is not kept any more. Upload the file again.")
+            continue
+        cleaned = take.clean(item.data["cells"])
+        if words := take.problems(cleaned):
+            results[item.pk] = Result(ItemState.FAILED, words)
+            continue
+        assert isinstance(cleaned, Cleaned)
+        rows[item.pk] = LeadRow(
+            hash=uuid7(),
+            campaign_id=cast(int, activity.campaign_id),
+            publisher_id=params["publisher"],
+            form_id=form.id,
+            form_version=form.version,
+            link_id=params["link"],
+            values=cleaned.values,
+            status=Status.TEST.value if params["test"] else Status.PENDING.value,
+            idempotency_key=keys[item.pk],
+            body_digest=body_digest(list(cleaned.values.items()), "import"),
+            email_key=form.email_key(cleaned.values),
+        )
+    notes = {}
+    for (pk, _), lead_id in zip(rows.items(), leads_insert(list(rows.values())) if rows else (), strict=True):
+        if isinstance(lead_id, Exception):
+            raise lead_id
+        results[pk] = Result(ItemState.DONE, "Taken in.", lead_id, clear_data=True)
+        notes[lead_id] = pk
+    subjects = {item.pk: item.subject for item in items}
+    said = f"lawful basis confirmed by {params['lawful_basis']['by']}"
+    leads_note(
+        LeadChange.Kind.IMPORTED,
+        {lead_id: f"Row {subjects[pk]} of “{params['name']}”; {said}." for lead_id, pk in notes.items()},
+        by=activity.by,
+        data={lead_id: {"activity": str(activity.pk), "row": str(subjects[pk])} for lead_id, pk in notes.items()},
+    )
+    return results
+
+
+class _Rows:
+    """Rows of a file put to a form, by their mapping."""
+
+    def __init__(self, form: CompiledForm, params: Mapping[str, Any]) -> None:
+        self.form = form
+        wires = {made.key: wire for wire, made in form.inputs.items()}
+        places = {name: place for place, name in enumerate(params["columns"])}
+        self._mapped = [(places[column], wires[key]) for column, key in params["mapping"].items() if key in wires]
+        self._columns = {wire: column_letters(place) for place, wire in self._mapped}
+        self._labels = {wire: _labels(form)[made.key] for wire, made in form.inputs.items()}
+
+    def clean(self, cells: Sequence[str]) -> Any:
+        """What the form's check makes of a row: Cleaned, or its errors."""
+        pairs = [(wire, cells[place]) for place, wire in self._mapped if place < len(cells)]
+        return clean(self.form, pairs, settings.MAX_VALUE_CHARS)
+
+    def problems(self, cleaned: Any) -> str:
+        """What is wrong with a row, a line for each column; never what is in it."""
+        if isinstance(cleaned, Cleaned):
+            return ""
+        lines = []
+        for error in cleaned:
+            column, label = self._columns.get(error.name), self._labels.get(error.name, "")
+            place = f"Column {column} ({label}): " if column else f"{label}: " if label else ""
+            lines.append(place + error.message)
+        return "\n".join(lines)
+
+
+KIND = Kind("import", "Import", _Checking, _take_rows, waits=True)
+
+
+def _form(campaign_id: int | None, form_id: int, publisher_id: int, link_id: int | None) -> CompiledForm:
+    """The form, where this campaign may take leads of this publisher now. Raises ActivityError."""
+    campaign = Campaign.objects.filter(pk=campaign_id).first()
+    if campaign is None:
+        raise ActivityError("The campaign is not there any more.")
+    if campaign.status != Campaign.Status.ACTIVE:
+        raise ActivityError(f"The campaign takes no leads: it is {campaign.get_status_display().lower()}.")
+    if not campaign.contracts.filter(publisher=publisher_id, active=True, publisher__active=True).exists():
+        raise ActivityError("This publisher may not send leads to this campaign.")
+    if link_id is not None and not campaign.links.filter(pk=link_id).exists():
+        raise ActivityError("This campaign has no such link.")
+    form = compiled_form(campaign.pk, form_id)
+    if form is None:
+        raise ActivityError("This campaign has no such form.")
+    return form
+
+
+def _labels(form: CompiledForm) -> dict[str, str]:
+    """Input key to what a person calls it."""
+    labels = {}
+    for made in form.inputs.values():
+        name, _, part = made.key.partition(".")
+        field = next(field for field in form.fields if field.name == name)
+        labels[made.key] = (field.label or field.name) + (f" ({part})" if part else "")
+    return labels
+
+
+def _rows(file: ImportFile, *, behind: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """The rows under the columns, behind a row number."""
+    width = len(file.columns)
+    with tempfile.TemporaryFile() as copy:
+        for piece in (
+            ImportChunk.objects.filter(file=file).order_by("number").values_list("data", flat=True).iterator(4)
+        ):
+            copy.write(piece)
+        if not copy.tell():
+            raise Unreadable("The file is not kept any more. Upload it again.")
+        layout = Layout(file.format, file.encoding, file.delimiter)
+        rows = table_rows(cast(BinaryIO, copy), layout)
+        next(rows, None)
+        for number, cells in rows:
+            if number > behind:
+                yield number, cells[:width]
+
+
+def _own_columns(columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name not in (ROW_COLUMN, WRONG_COLUMN)]
+
+
+def _columns_digest(columns: Sequence[str]) -> str:
+    names = sorted(_plain(name) for name in _own_columns(columns))
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
