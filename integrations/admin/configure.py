@@ -1,7 +1,7 @@
 """The Configure page: where the leads go, and what of a lead goes into which of the client's fields.
 
-Every button saves first, so that nothing typed is lost. The client is asked after the transaction has ended, never in it,
-and what it answers, or that it does not answer, is said in words.
+With JavaScript its boxes fill as they are typed (living.py). Without, Save does the same in one step more: the client is
+asked after the transaction has ended, never in it, and what it answers, or that it does not answer, is said in words.
 """
 
 from __future__ import annotations
@@ -9,21 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import Truncator
 
+from integrations.admin.asking import Asked, settings_ask
 from integrations.admin.badges import integration_badge
 from integrations.admin.mapping_form import MappingTable
-from integrations.admin.settings_form import Options, SettingsForm, choice_fill, options_load
+from integrations.admin.preview_lead import lead_choices, lead_chosen
+from integrations.admin.saving import Conflict, page_seal, page_store
+from integrations.admin.settings_form import SettingsForm
 from integrations.delivery import integration_hold, integration_problems, integration_switch
-from integrations.discovery import DiscoveryReport, integration_check, integration_discover, settings_problems
+from integrations.discovery import DiscoveryReport, integration_discover, settings_problems
+from integrations.drift import drift_pending
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import TRANSFORMS
+from integrations.mapping import leads_facts
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from leads.admin.flagging import counted
+from leads.rights import may_see_personal_data
 
 WORDS_CHARS = 600
 
@@ -33,92 +38,130 @@ def configure_page(
 ) -> HttpResponse:
     """Show the page of an integration; a POST saves it, and then does what its button says (`do`).
 
-    do: save, close, test (Test connection), refresh (Refresh fields), on, pause.
+    do: save, close, test (Test connection), refresh (Refresh fields), preview, test-lead, on, pause; merge and over decide
+    on what somebody else changed meanwhile.
     """
-    if request.method == "POST":
-        form = SettingsForm(integration, connector, Options(), request.POST)
-        table = MappingTable(integration, request.POST)
-        if all([form.is_valid(), table.is_valid()]):
-            return _save(model_admin, request, connector, form, table)
-        # Shown again with all that was typed, with the client's lists for what was typed.
-        options = options_load(connector, form.all_settings)
-        form = SettingsForm(integration, connector, options, request.POST)
-        form.is_valid()
+    if request.method != "POST":
+        asked = None
+        if "ask" in request.GET and integration.settings:
+            asked = settings_ask(connector, integration.all_settings)
+        return _show(model_admin, request, integration, connector, SettingsForm(integration, connector, asked))
+    page, conflict, saved = page_store(model_admin, request, integration, connector)
+    if saved:
+        return _follow(request, connector, page.integration, settings_changed=page.settings_changed)
+    # Shown again with all that was typed, and the client's lists for what was typed.
+    asked = settings_ask(connector, page.form.all_settings) if "js" not in request.POST else None
+    form = SettingsForm(integration, connector, asked, page.post)
+    form.is_valid()
+    if conflict is None:
         messages.error(request, "Nothing is saved yet: what needs a look is marked below.")
-    else:
-        options = options_load(connector, integration.all_settings) if integration.settings else Options()
-        form, table = SettingsForm(integration, connector, options), MappingTable(integration)
+    return _show(model_admin, request, integration, connector, form, page.table, conflict)
+
+
+def _show(
+    model_admin: Any,
+    request: HttpRequest,
+    integration: Integration,
+    connector: Connector,
+    form: SettingsForm,
+    table: MappingTable | None = None,
+    conflict: Conflict | None = None,
+) -> HttpResponse:
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "original": integration,
         "title": f"Configure {integration.name}",
-        "integration": integration,
-        "manifest": connector.manifest,
-        "can_discover": connector.discover is not None,
-        "can_check": connector.check is not None,
         "badge": integration_badge(integration),
+        "can_check": connector.check is not None,
+        "conflict": conflict,
+        "opened_with": request.POST.get("opened_with") or page_seal(integration),
         "form": form,
-        "table": table,
-        "transforms": TRANSFORMS.values(),
+        "drift": drift_pending(integration),
         "problems": integration_problems(integration) if integration.settings else [],
         "waiting": Delivery.objects.filter(integration=integration, state=DeliveryState.HELD).count(),
         "can_delete": model_admin.has_delete_permission(request, integration),
+        **mapping_context(request, integration, connector, table or MappingTable(integration)),
     }
-    return TemplateResponse(request, "console/configure.html", context, status=200)
+    return TemplateResponse(request, "console/configure.html", context)
 
 
-def _save(
-    model_admin: Any, request: HttpRequest, connector: Connector, form: SettingsForm, table: MappingTable
+def mapping_context(
+    request: HttpRequest, integration: Integration, connector: Connector, table: MappingTable
+) -> dict[str, Any]:
+    """What the mapping table and its fragments are drawn from, the preview column included."""
+    lead_id = lead_chosen(request, integration)
+    table.look_at(leads_facts([lead_id])[lead_id] if lead_id else None, clear=may_see_personal_data(request.user))
+    return {
+        "integration": integration,
+        "manifest": connector.manifest,
+        "can_discover": connector.discover is not None,
+        "table": table,
+        "lead_id": lead_id,
+        "leads": lead_choices(request, integration),
+        "transforms": [
+            {
+                "name": each.name,
+                "label": each.label,
+                "help": each.help,
+                "params": [
+                    {"name": p.name, "label": p.label, "default": p.default, "help": p.help, "choices": p.choices}
+                    for p in each.params
+                ],
+            }
+            for each in TRANSFORMS.values()
+        ],
+    }
+
+
+def _follow(
+    request: HttpRequest, connector: Connector, integration: Integration, *, settings_changed: bool
 ) -> HttpResponse:
-    integration, do = form.integration, request.POST.get("do", "save")
-    with transaction.atomic():
-        settings_changed = form.store()
-        integration.save(update_fields=["name", "settings", "secrets", "updated_at"])
-        mapping_changed = table.store()
-        if form.has_changed() or mapping_changed:
-            said = [form.fields[name].label or name for name in form.changed_data if not name.endswith("-sealed")]
-            said += ["Mapping"] if mapping_changed else []
-            model_admin.log_change(request, integration, f"Changed: {', '.join(map(str, said))}.")
+    """What follows from a save: asking the client, switching on, and the page that comes next."""
+    do = request.POST.get("do", "save")
     _ask_client(request, connector, integration, do, settings_changed=settings_changed)
     _switch(request, integration, do)
+    here = reverse("admin:integrations_integration_change", args=[integration.pk])
     if do == "close":
         return HttpResponseRedirect(reverse("admin:leads_campaign_change", args=[integration.campaign_id]))
-    return HttpResponseRedirect(request.path)
+    if do in ("preview", "test-lead"):
+        lead = request.POST.get("lead", "")
+        page = reverse(f"admin:integrations_integration_{do.replace('-', '_')}", args=[integration.pk])
+        return HttpResponseRedirect(f"{page}?lead={lead}" if lead.isdigit() else page)
+    # Where no script asks for the client's lists, the page has them when it comes.
+    return HttpResponseRedirect(here if "js" in request.POST else f"{here}?ask")
 
 
 def _ask_client(
     request: HttpRequest, connector: Connector, integration: Integration, do: str, *, settings_changed: bool
 ) -> None:
     """What follows from a save on the client's side: choices that make themselves, their fields, a test."""
-    if settings_changed:
-        _fill(connector, integration)
+    pull = connector.discover is not None and (
+        do == "refresh" or integration.discovered_at is None or (settings_changed and "pulled" not in request.POST)
+    )
+    asked = Asked()
+    if (settings_changed and pull) or do == "test":
+        asked = settings_ask(connector, integration.all_settings, fresh_login=do == "test")
+        if asked.filled:
+            integration.settings = {**integration.settings, **asked.filled}
+            integration.save(update_fields=["settings", "updated_at"])
     problems = settings_problems(connector, integration.all_settings)
     if problems:
         messages.warning(request, _cut(f"Saved, unfinished. {' '.join(problems.values())}"))
         return
-    if connector.discover and (settings_changed or do == "refresh" or integration.discovered_at is None):
+    if pull and not asked.busy:
         try:
-            messages.success(request, _cut(f"Saved. {_pulled(integration_discover(integration))}"))
+            report = integration_discover(integration, request.user.get_username())
+            messages.success(request, _cut(f"Saved. {_pulled(report)}"))
         except ConnectorError as error:
             messages.error(request, _cut(f"Saved, but the client’s fields were not pulled. {_words(connector, error)}"))
-            return
     else:
         messages.success(request, "Saved.")
     if do == "test":
-        try:
-            integration_check(integration)
+        if asked.passed:
             messages.success(request, "The client’s instance answered, and takes these settings.")
-        except ConnectorError as error:
-            messages.error(request, _cut(f"The test failed. {_words(connector, error)}"))
-
-
-def _fill(connector: Connector, integration: Integration) -> None:
-    options = options_load(connector, integration.all_settings)
-    filled = choice_fill(connector, integration.all_settings, options)
-    if filled:
-        integration.settings = {**integration.settings, **filled}
-        integration.save(update_fields=["settings", "updated_at"])
+        else:
+            messages.error(request, _cut(f"The test failed. {asked.problem}"))
 
 
 def _switch(request: HttpRequest, integration: Integration, do: str) -> None:
@@ -166,4 +209,4 @@ def _cut(words: str) -> str:
     return Truncator(words).chars(WORDS_CHARS)
 
 
-__all__ = ["configure_page"]
+__all__ = ["configure_page", "mapping_context"]

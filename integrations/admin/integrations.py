@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin.badges import integration_badge
 from integrations.admin.configure import configure_page
+from integrations.admin.dialogs import preview_dialog, test_lead_dialog, values_dialog
+from integrations.admin.drift_page import drift_page
+from integrations.admin.living import check_fragment, look_fragment
+from integrations.admin.versions_page import versions_page
 from integrations.delivery import integration_switch
-from integrations.kit.contract import ConnectorError
+from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
 from leads.admin.badges import short
@@ -143,16 +148,44 @@ class IntegrationAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Configure."""
+        return self._of_one(request, object_id, configure_page)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Configure's fragments, its dialogs and the pages behind it."""
+        pages: dict[str, Callable[..., HttpResponse]] = {
+            "check": check_fragment,
+            "look": look_fragment,
+            "values": values_dialog,
+            "preview": preview_dialog,
+            "test_lead": test_lead_dialog,
+            "drift": drift_page,
+            "versions": versions_page,
+        }
+        post_only = {"check", "look", "values"}
+
+        def view_of(name: str) -> Callable[..., HttpResponse]:
+            def view(request: HttpRequest, object_id: str) -> HttpResponse:
+                # What was typed, secrets too, never stands in an address.
+                if name in post_only and request.method != "POST":
+                    return HttpResponseNotAllowed(["POST"])
+                return self._of_one(request, object_id, pages[name])
+
+            return self.admin_site.admin_view(view)
+
+        own = [path(f"<str:object_id>/{n}/", view_of(n), name=f"integrations_integration_{n}") for n in pages]
+        return [*own, *super().get_urls()]
+
+    def _of_one(self, request: HttpRequest, object_id: str, page: Callable[..., HttpResponse]) -> HttpResponse:
         integration = self.get_queryset(request).select_related("campaign").filter(pk=_number(object_id)).first()
         if integration is None:
             raise Http404(f"There is no integration {object_id}.")
         if not self.has_change_permission(request, integration):
             raise PermissionDenied
-        connector = connectors().get(integration.connector)
+        connector: Connector | None = connectors().get(integration.connector)
         if connector is None:
             messages.error(request, f"This portal has no connector “{integration.connector}” any more.")
             return HttpResponseRedirect(reverse("admin:integrations_integration_changelist"))
-        return configure_page(self, request, integration, connector)
+        return page(self, request, integration, connector)
 
 
 def _number(text: str) -> int:

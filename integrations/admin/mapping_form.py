@@ -1,208 +1,134 @@
-"""The mapping table of the Configure page: a row for each of the client's fields, with a choice of your own beside it."""
+"""The mapping table of the Configure page: a row for each of the client's fields, stored or just pulled, with suggestions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from django import forms
-from django.utils.functional import SimpleLazyObject
+from django.core import signing
 
-from integrations.discovery import mapping_changed, own_fields
-from integrations.kit.mapping import DEFAULT_KEY, FACTS, TRANSFORMS, Row, row_problem
+from integrations.admin.mapping_rows import ExtraRowForm, Look, RowForm, State, own_inputs
+from integrations.discovery import row_describe
+from integrations.form_diff import form_as_dict, form_digest, form_of
+from integrations.kit.contract import RemoteField, RemoteForm
+from integrations.kit.mapping import LeadFacts, suggest
+from integrations.kit.suggestions import SAME_NAME
 from integrations.models import FieldMapping, Integration
-from leads.admin.pairs import pairs_to_text, text_to_pairs
-from leads.models import Field
-from leads.skin import Select, Textarea, TextInput
+from leads.rights import masked
 
-Source = FieldMapping.Source
-State = FieldMapping.State
-WITH_TEXT = (Source.FIXED, Source.TEMPLATE)
 _EXTRA = re.compile(r"new-(\d{1,3})-remote_key\Z")
 MAX_EXTRA = 100
+_SALT = "integrations.pulled-form"
+# A pulled form that a page has kept longer than this is pulled again when the page is saved.
+PULLED_SECONDS = 6 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
-    """The campaign's own inputs, for the dropdowns: key to label, and the choices of those that have any."""
-
-    labels: Mapping[str, str]
-    choices: Mapping[str, Sequence[str]]
-
-    def options(self, current: str) -> list[tuple[str, Any]]:
-        """The dropdown of one row; what is chosen stays on offer when the form has it no longer."""
-        fields = [(f"field:{key}", label) for key, label in self.labels.items()]
-        if current.startswith("field:") and current not in dict(fields):
-            fields.append((current, f"{current[6:]} (no longer on your form)"))
-        facts = [(f"fact:{name}", label) for name, label in FACTS]
-        if current.startswith("fact:") and current not in dict(facts):
-            facts.append((current, f"{current[5:]} (unknown)"))
-        return [
-            ("", "Choose…"),
-            ("Your fields", fields),
-            ("Facts of the lead", facts),
-            ("Something else", [("fixed:", "Fixed value…"), ("template:", "Template…")]),
-        ]
+def form_seal(integration: Integration, form: RemoteForm) -> str:
+    """A pulled form for the page to keep until it is saved; nobody can change it there."""
+    return signing.dumps([integration.pk, form_as_dict(form)], salt=_SALT, compress=True)
 
 
-def own_inputs(integration: Integration) -> Own:
-    """What the campaign's forms have, each input once."""
-    labels: dict[str, str] = {}
-    choices: dict[str, Sequence[str]] = {}
-    for entry in own_fields(integration):
-        for key in entry.inputs:
-            labels.setdefault(key, _label(entry, key))
-            if entry.choices and not key.endswith(".terms"):
-                choices.setdefault(key, [str(choice["value"]) for choice in entry.choices])
-    return Own(labels, choices)
-
-
-def _label(entry: Field, key: str) -> str:
-    part = f" ({key.rpartition('.')[2]})" if key != entry.name else ""
-    label = f"{entry.label or entry.name}{part}"
-    return label if label == key else f"{label} · {key}"
-
-
-class RowForm(forms.Form):
-    """One row: where the value of one of the client's fields comes from."""
-
-    source = forms.CharField(required=False, widget=forms.HiddenInput)
-    text = forms.CharField(required=False, max_length=2_000, widget=TextInput)
-    value_map = forms.CharField(required=False, max_length=100_000, widget=Textarea(attrs={"rows": 4}))
-    transforms = forms.CharField(required=False, max_length=2_000, widget=Textarea(attrs={"rows": 2}))
-    remove = forms.BooleanField(required=False)
-
-    def __init__(self, row: FieldMapping, own: Own, data: Mapping[str, Any] | None = None, prefix: str = "") -> None:
-        self.row, self.own = row, own
-        has_text = row.source in WITH_TEXT
-        chosen = f"{row.source}:{'' if has_text else row.value}" if row.source else ""
-        initial = {
-            "source": chosen,
-            "text": row.value if has_text else "",
-            "value_map": SimpleLazyObject(lambda: pairs_to_text(row.value_map.items())),
-            "transforms": transforms_to_text(row.transforms),
-        }
-        prefix = prefix or f"m{row.pk}"
-        super().__init__(data, prefix=prefix, initial=initial)
-        if self.is_bound and data is not None:
-            chosen = str(data.get(f"{prefix}-source", ""))
-        label = f"Where {row.remote_label or row.remote_key or 'the extra field'} comes from"
-        self.fields["source"].widget = Select(
-            choices=own.options(chosen), attrs={"aria-label": label, "x-model": "source"}
-        )
-        self.fields["text"].widget.attrs["aria-label"] = f"Value or template for {row.remote_label or row.remote_key}"
-        self.chosen = chosen
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        source, _, value = str(cleaned.get("source", "")).partition(":")
-        if source in WITH_TEXT:
-            value = str(cleaned.get("text", ""))
-            if not value:
-                self.add_error(
-                    "text", f"Write the {'value' if source == Source.FIXED else 'template'}, or choose otherwise."
-                )
-        transforms, wrong = text_to_transforms(str(cleaned.get("transforms", "")))
-        if wrong:
-            self.add_error("transforms", wrong)
-        value_map = dict(text_to_pairs(str(cleaned.get("value_map", ""))))
-        theirs = [str(choice["value"]) for choice in self.row.remote_choices]
-        if theirs and (strange := [right for right in value_map.values() if right and right not in theirs]):
-            self.add_error("value_map", f"“{strange[0]}” is none of the client’s values: {', '.join(theirs[:30])}.")
-        # What was chosen before and is gone since stays as it is: it is marked, and the leads that need it are held.
-        unchanged = (source, value) == (self.row.source, self.row.value)
-        if not self.errors and not unchanged and source:
-            made = Row(self.row.remote_key, self.row.remote_label, False, source, value, value_map, transforms)
-            if words := row_problem(made, set(self.own.labels)):
-                self.add_error("source", words)
-        return {**cleaned, "made": (source, value, value_map, transforms)}
-
-    def store(self) -> bool:
-        """Put what was chosen on the row, unsaved; True where it is another mapping now."""
-        row = self.row
-        before = (row.source, row.value, row.value_map, row.transforms)
-        row.source, row.value, row.value_map, row.transforms = self.cleaned_data["made"]
-        return bool(before != self.cleaned_data["made"])
-
-    @property
-    def removable(self) -> bool:
-        return self.row.state in (State.EXTRA, State.VANISHED)
-
-    @property
-    def missing(self) -> bool:
-        """Required by the client, on their form, and nothing chosen."""
-        return self.row.remote_required and self.row.state != State.VANISHED and not self.row.source
-
-    @property
-    def broken(self) -> str:
-        """What is wrong with the row as it is stored, in words."""
-        row = self.row
-        if not row.source or row.state == State.VANISHED:
-            return ""
-        stored = Row(row.remote_key, row.remote_label, False, row.source, row.value, row.value_map, row.transforms)
-        return row_problem(stored, set(self.own.labels))
-
-    @cached_property
-    def unmatched(self) -> list[str]:
-        """Values of your choice field that are none of the client's, by themselves or by the value map."""
-        row = self.row
-        theirs = {str(choice["value"]).casefold() for choice in row.remote_choices}
-        if row.source != Source.FIELD or not theirs or DEFAULT_KEY in row.value_map:
-            return []
-        known = theirs | {own.casefold() for own in row.value_map}
-        return [value for value in self.own.choices.get(row.value, ()) if value.casefold() not in known]
-
-    @property
-    def matchable(self) -> bool:
-        return bool(self.row.remote_choices or self.row.value_map)
-
-    @property
-    def opened(self) -> bool:
-        """That the fold with the value map and the transforms stands open: something is in it, or wrong with it."""
-        return bool(self.errors.keys() & {"value_map", "transforms"} or self.row.transforms or self.row.value_map)
-
-
-class ExtraRowForm(RowForm):
-    """A row for an input that is not on the client's form as it was pulled."""
-
-    remote_key = forms.CharField(
-        required=False, max_length=200, widget=TextInput(attrs={"placeholder": "form[utmSource]"})
-    )
-
-    def __init__(self, integration: Integration, own: Own, number: int, data: Mapping[str, Any] | None = None) -> None:
-        row = FieldMapping(integration=integration, state=State.EXTRA, position=10_000 + number)
-        super().__init__(row, own, data, prefix=f"new-{number}")
-        self.fields["remote_key"].widget.attrs["aria-label"] = "The client’s input, as it is posted"
-
-    def clean(self) -> dict[str, Any]:
-        key = str(self.cleaned_data.get("remote_key", ""))
-        if not key:
-            if self.cleaned_data.get("source"):
-                self.add_error("remote_key", "Write the client’s input as it is posted, such as form[utmSource].")
-        elif self.row.integration.mappings.filter(remote_key=key).exists():
-            self.add_error("remote_key", f"{key} is in the table already.")
-        self.row.remote_key = key
-        return super().clean()
+def form_unseal(integration: Integration, sealed: str) -> RemoteForm | None:
+    """The form in it; None where it was pulled for another integration, was changed, or is old."""
+    try:
+        pk, kept = signing.loads(sealed, salt=_SALT, max_age=PULLED_SECONDS)
+        return form_of(kept) if pk == integration.pk else None
+    except (signing.BadSignature, ValueError, TypeError, KeyError):
+        return None
 
 
 class MappingTable:
-    """All rows of an integration's mapping, as they are on the page."""
+    """All rows of an integration's mapping, as they are on the page.
 
-    def __init__(self, integration: Integration, data: Mapping[str, Any] | None = None) -> None:
-        self.integration = integration
+    With `form`, the rows are those of that form, which is not stored yet: rows of fields that were mapped before keep
+    their mapping (under their new key, where `renames` has it), and where a field of ours has the same name as a new one of
+    theirs, they are matched.
+    """
+
+    def __init__(
+        self,
+        integration: Integration,
+        data: Mapping[str, Any] | None = None,
+        form: RemoteForm | None = None,
+        renames: Mapping[str, str] | None = None,
+    ) -> None:
+        self.integration, self.form = integration, form
         self.own = own_inputs(integration)
-        stored = list(integration.mappings.all())
-        # A row that the page did not have, for it came since, is left alone.
-        self.rows = [
-            RowForm(row, self.own, data if data is not None and f"m{row.pk}-source" in data else None) for row in stored
-        ]
+        stored = list(integration.mappings.all()) if integration.pk else []
+        rows = stored if form is None else self._rows_of(form, stored, renames or {})
+        self.rows: list[RowForm] = []
+        for row in rows:
+            made = RowForm(row, self.own)
+            # A row that the page did not have, for it came since, is left alone.
+            bound = data is not None and f"{made.prefix}-source" in data
+            self.rows.append(RowForm(row, self.own, data) if bound else made)
         numbers = _extra_numbers(data or {})
         self.extra = [ExtraRowForm(integration, self.own, number, data) for number in numbers]
         if not self.extra:
             self.extra = [ExtraRowForm(integration, self.own, 0)]
+        self._suggest()
+
+    def _rows_of(
+        self, form: RemoteForm, stored: Iterable[FieldMapping], renames: Mapping[str, str]
+    ) -> list[FieldMapping]:
+        known = {renames.get(row.remote_key, row.remote_key): row for row in stored}
+        for key, row in known.items():
+            row.remote_key = key
+        entries = [entry for entry in form.fields if not entry.sync]
+        new = [entry for entry in entries if entry.key not in known]
+        same = {found.remote_key: found.name for found in suggest(new, self.own.fields) if found.reason == SAME_NAME}
+        rows = []
+        for position, entry in enumerate(entries):
+            row = known.pop(entry.key, None)
+            if row is None:
+                name = same.get(entry.key, "")
+                row = FieldMapping(integration=self.integration, remote_key=entry.key, state=State.NEW)
+                row.source, row.value = ("field", name) if name else ("", "")
+            else:
+                row.state = State.CURRENT
+            row_describe(row, entry, position)
+            rows.append(row)
+        for row in known.values():
+            if row.state != State.EXTRA:
+                row.state = State.VANISHED
+            rows.append(row)
+        return rows
+
+    def _suggest(self) -> None:
+        """For rows without a choice, which of our fields may be theirs, with the reason."""
+        open_rows = [form for form in self.rows if not form.made[0] and form.row.state != State.VANISHED]
+        entries = [RemoteField(form.row.remote_key, form.row.remote_label, form.row.remote_type) for form in open_rows]
+        # Its reason "the only e-mail field" looks at all of their fields.
+        rest = [form.row for form in self.rows if form not in open_rows and form.row.state != State.VANISHED]
+        others = [RemoteField(row.remote_key, row.remote_label, row.remote_type) for row in rest]
+        found = {entry.remote_key: entry for entry in suggest([*entries, *others], self.own.fields)}
+        for form in open_rows:
+            form.suggestion = found.get(form.row.remote_key)
+
+    def look_at(self, lead: LeadFacts | None, *, clear: bool = True) -> None:
+        """Fill the column that shows what becomes of a lead; masked for those who may not see personal data."""
+        for form in [*self.rows, *self.extra] if lead is not None else ():
+            look = form.look_at(lead)
+            form.look = (
+                look if clear else Look(masked(look.raw), masked(look.value), look.problem and "It can’t be made.")
+            )
+
+    @property
+    def digest(self) -> str:
+        """Which form the table shows, where it is one that is not stored yet."""
+        return form_digest(self.form) if self.form is not None else ""
+
+    @property
+    def sealed(self) -> str:
+        return form_seal(self.integration, self.form) if self.form is not None else ""
+
+    @property
+    def has_sync(self) -> bool:
+        if self.form is not None:
+            return any(entry.sync for entry in self.form.fields)
+        return bool(self.integration.sync_keys)
 
     def is_valid(self) -> bool:
         checked = [form.is_valid() for form in [*self.rows, *self.extra] if form.is_bound]
@@ -236,8 +162,6 @@ class MappingTable:
                 form.store()
                 form.row.save()
                 changed = True
-        if changed:
-            mapping_changed(self.integration)
         return changed
 
     @cached_property
@@ -247,49 +171,14 @@ class MappingTable:
         new = sum(form.row.state == State.NEW for form in theirs)
         return {
             "fields": len(theirs),
-            "mapped": sum(bool(form.row.source) for form in theirs),
+            "mapped": sum(bool(form.made[0]) for form in theirs),
             "missing": sum(form.missing for form in theirs),
             # After the first pull all are new: then it says nothing.
             "new": new if new < len(theirs) else 0,
             "vanished": len(self.rows) - len(theirs),
+            "suggested": sum(form.suggestion is not None for form in theirs),
         }
 
 
 def _extra_numbers(data: Iterable[str]) -> list[int]:
     return sorted(int(found[1]) for name in data if (found := _EXTRA.match(name)))[:MAX_EXTRA]
-
-
-def transforms_to_text(transforms: Sequence[Mapping[str, Any]]) -> str:
-    """One transform to a line: its name, then its parameters behind a colon."""
-    lines = []
-    for spec in transforms:
-        inner = spec.get("params")
-        given = {**spec, **inner} if isinstance(inner, Mapping) else spec
-        params = [f"{name}={value}" for name, value in given.items() if name not in ("name", "params")]
-        known = TRANSFORMS.get(str(spec.get("name")))
-        name = known.label if known else str(spec.get("name"))
-        lines.append(name + (f": {'; '.join(params)}" if params else ""))
-    return "\n".join(lines)
-
-
-def text_to_transforms(text: str) -> tuple[list[dict[str, str]], str]:
-    """The transforms in such lines, and in words what is wrong with them. Names and labels are both understood."""
-    known = {word.casefold(): each for each in TRANSFORMS.values() for word in (each.name, each.label)}
-    found: list[dict[str, str]] = []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        name, _, given = line.partition(":")
-        transform = known.get(name.strip().casefold())
-        if transform is None:
-            return (
-                [],
-                f"“{name.strip()[:60]}” is no transform. There are: {', '.join(t.label for t in TRANSFORMS.values())}.",
-            )
-        spec = {"name": transform.name}
-        for pair in filter(None, map(str.strip, given.split(";"))):
-            param, equals, value = pair.partition("=")
-            if not equals or param.strip() not in {each.name for each in transform.params}:
-                takes = ", ".join(f"{each.name}=…" for each in transform.params) or "no parameters"
-                return [], f"{transform.label}: “{pair[:60]}” is not understood. It takes {takes}."
-            spec[param.strip()] = value.strip()
-        found.append(spec)
-    return found, ""

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django import forms
 
-from integrations.discovery import integration_options, settings_problems
-from integrations.kit.contract import Choice, Connector, ConnectorError, SettingField
+from integrations.admin.asking import Asked, BoxState
+from integrations.discovery import settings_problems
+from integrations.kit.contract import Choice, Connector, SettingField
 from integrations.models import Integration
 from integrations.models.encryption import decrypt, encrypt
 from leads.skin import PasswordInput, Select, Switch, TextInput
 
 MAX_CHARS = 2_000
 SEALED = "sealed"
-
-
-@dataclass(slots=True)
-class Options:
-    """The client's choices by settings field, and in words why some can't be had."""
-
-    choices: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
-    problem: str = ""
-    problem_field: str = ""
-
-
-def options_load(connector: Connector, values: Mapping[str, Any]) -> Options:
-    """Ask the client for the choices of all choice boxes, once the other boxes are filled in.
-
-    Waits for the client: never inside a transaction. After a first failure nothing more is asked.
-    """
-    loaded = Options()
-    boxes = [box for box in connector.manifest.settings if box.type == "choice" and not box.choices]
-    names = {box.name for box in boxes}
-    if connector.options is None or any(name not in names for name in settings_problems(connector, values)):
-        return loaded
-    for box in boxes:
-        try:
-            loaded.choices[box.name] = integration_options(connector.manifest.slug, values, box.name)
-        except ConnectorError as error:
-            loaded.problem, loaded.problem_field = error.message, error.field or box.name
-            break
-    return loaded
 
 
 class SettingsForm(forms.Form):
@@ -56,12 +28,16 @@ class SettingsForm(forms.Form):
     """
 
     def __init__(
-        self, integration: Integration, connector: Connector, options: Options, data: Mapping[str, Any] | None = None
+        self,
+        integration: Integration,
+        connector: Connector,
+        asked: Asked | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, prefix="settings")
         self.integration = integration
         self.connector = connector
-        self.options = options
+        self.asked = asked
         self.fields["name"] = forms.CharField(
             max_length=200, widget=TextInput, label="Name", initial=integration.name, help_text="For colleagues."
         )
@@ -76,19 +52,19 @@ class SettingsForm(forms.Form):
         if box.type == "boolean":
             return forms.BooleanField(widget=Switch, initial=initial in (True, "true", "True", "1"), **common)
         if box.type == "secret":
-            widget = PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"})
-            return forms.CharField(max_length=MAX_CHARS, widget=widget, **common)
-        attrs = {"autocomplete": "off"}
+            secret = PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"})
+            return forms.CharField(max_length=MAX_CHARS, widget=secret, **common)
+        attrs = {"autocomplete": "off", "spellcheck": "false"}
         if box.type == "choice" or box.choices:
-            current = str(self.data.get(f"settings-{_input(box)}", initial) if self.is_bound else initial)
-            offered = self._choices(box, current)
-            return forms.CharField(widget=Select(choices=offered), initial=initial, **common)
+            current = self._current(box)
+            widget = Select(choices=self._choices(box, current))
+            return forms.CharField(widget=widget, initial=current, **common)
         if box.type == "integer":
             attrs["inputmode"] = "numeric"
         return forms.CharField(max_length=MAX_CHARS, widget=TextInput(attrs=attrs), initial=initial, **common)
 
     def _choices(self, box: SettingField, current: str) -> list[tuple[str, str]]:
-        known = box.choices or self.options.choices.get(box.name, ())
+        known: tuple[Choice, ...] = box.choices or (self.asked.choices.get(box.name, ()) if self.asked else ())
         offered = [] if box.default else [("", "Choose…" if box.required else "None")]
         offered += [(choice.value, choice.label or choice.value) for choice in known]
         if current and current not in {value for value, _ in offered}:
@@ -143,29 +119,42 @@ class SettingsForm(forms.Form):
 
     def boxes(self, *, advanced: bool = False) -> Iterator[dict[str, Any]]:
         """What the template shows of each box, in the manifest's order."""
-        missing = settings_problems(self.connector, self.integration.all_settings) if self.integration.settings else {}
         for box in self.connector.manifest.settings:
-            if box.advanced != advanced:
-                continue
-            bound = self[_input(box)]
-            errors = [str(error) for error in bound.errors]
-            if not self.is_bound and box.name in missing and not (box.type == "choice" and self._waits(box)):
-                errors.append(missing[box.name])
-            if self.options.problem and self.options.problem_field == box.name:
-                errors.append(self.options.problem)
-            yield {"box": box, "field": bound, "errors": errors, "waits": self._waits(box), **self._secret_state(box)}
+            if box.advanced == advanced:
+                bound = self[_input(box)]
+                state = None if bound.errors else self._state(box)
+                yield {
+                    "box": box,
+                    "field": bound,
+                    "state": state,
+                    "options": self.options(box),
+                    "current": self._current(box),
+                    **self._secret_state(box),
+                }
 
     def advanced_boxes(self) -> list[dict[str, Any]]:
         return list(self.boxes(advanced=True))
 
     @property
     def advanced_problem(self) -> bool:
-        return any(box["errors"] for box in self.boxes(advanced=True))
+        return any(box["field"].errors or box["state"] for box in self.boxes(advanced=True))
 
-    def _waits(self, box: SettingField) -> bool:
-        """That the client has not been asked for this box's choices, for boxes above it are not filled in."""
-        asked = box.name in self.options.choices or bool(self.options.problem)
-        return box.type == "choice" and not box.choices and not asked
+    def options(self, box: SettingField) -> list[tuple[str, str]]:
+        """What a dropdown offers, the client's own choices where they were asked."""
+        if box.type != "choice" and not box.choices:
+            return []
+        return self._choices(box, self._current(box))
+
+    def _current(self, box: SettingField) -> str:
+        filled = self.asked.filled.get(box.name, "") if self.asked else ""
+        initial = str(self.integration.settings.get(box.name, box.default))
+        return filled or str(self.data.get(f"settings-{_input(box)}", initial) if self.is_bound else initial)
+
+    def _state(self, box: SettingField) -> BoxState | None:
+        if self.asked is not None:
+            return self.asked.states.get(box.name)
+        missing = settings_problems(self.connector, self.integration.all_settings) if self.integration.settings else {}
+        return BoxState("wait", missing[box.name]) if not self.is_bound and box.name in missing else None
 
     def _secret_state(self, box: SettingField) -> dict[str, Any]:
         if box.type != "secret":
@@ -185,15 +174,3 @@ class SettingsForm(forms.Form):
 def _input(box: SettingField) -> str:
     # Behind a word of its own: a connector's setting may be called "name".
     return f"s-{box.name}"
-
-
-def choice_fill(connector: Connector, values: Mapping[str, Any], options: Options) -> dict[str, str]:
-    """Choices that make themselves: required, not made yet, and the client offers one only."""
-
-    def alone(boxes: Iterable[SettingField]) -> Iterator[tuple[str, str]]:
-        for box in boxes:
-            known = options.choices.get(box.name, ())
-            if box.required and not values.get(box.name) and len(known) == 1:
-                yield box.name, known[0].value
-
-    return dict(alone(connector.manifest.settings))
