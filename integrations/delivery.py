@@ -325,10 +325,11 @@ def leases_expire() -> int:
     count = Delivery.objects.filter(pk__in=again.values("pk"), lease_until__lt=now).update(
         state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason="Its worker stopped: it is sent again."
     )
-    parked = lost.filter(integration__honours_keys=True)
-    count += Delivery.objects.filter(pk__in=parked.values("pk"), lease_until__lt=now).update(
-        state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=PAUSED
-    )
+    parked = lost.filter(integration__honours_keys=True).exclude(integration__state=IntegrationState.ON)
+    for integration in Integration.objects.filter(pk__in=parked.values("integration_id")):
+        count += parked.filter(integration=integration).update(
+            state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=waiting_reason(integration)
+        )
     count += lost.update(
         state=DeliveryState.UNKNOWN,
         lease_until=None,

@@ -208,6 +208,18 @@ def test_a_dead_worker_s_leads_go_out_again_under_the_same_key(
     assert (delivery.state, delivery.fence) == ("delivered", 2)
 
 
+def test_a_dead_worker_s_leads_wait_where_the_integration_stopped_meanwhile(
+    integration: Integration, lead: MakeLead
+) -> None:
+    lead()
+    leads_process()
+    Delivery.objects.update(state="sending", lease_until=timezone.now() - dt.timedelta(seconds=1))
+    Integration.objects.update(state="needs_a_look", state_reason="The API_Key was refused.")
+    assert leases_expire() == 1
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.reason) == ("held", "Waiting: The API_Key was refused.")
+
+
 def test_a_dead_worker_s_leads_are_in_doubt_where_the_client_honours_no_keys(
     integration: Integration, lead: MakeLead
 ) -> None:

@@ -447,10 +447,13 @@ def test_a_client_that_refuses_all_the_time_is_not_asked_for_its_form_all_the_ti
 def test_a_hostile_form_is_kept_within_bounds_and_shown_as_text(integration: Integration, client: Client) -> None:
     script = "<script>alert(1)</script>"
     client.add("form[a]", script + "x" * 10_000, type="y" * 500)
-    client.add("form[b]", "Many", choices=[{"value": f"v{n}", "label": "l" * 20} for n in range(2_500)])
+    client.add("form[b]", "Many", choices=[{"value": f"v{n}", "label": "l"} for n in range(2_500)])
     client.add("form[c]", "Nul\x00", choices=[{"value": "z" * 9_000, "label": "Long"}])
+    client.add("form[d]", "Very many", choices=[{"value": f"v{n}"} for n in range(5_100)])
     assert pull(integration) == PullOutcome.TAKEN_IN
     rows = {row.remote_key: row for row in integration.mappings.all()}
+    assert len(rows["form[b]"].remote_choices) == 2_500
+    assert rows["form[c]"].remote_choices == rows["form[d]"].remote_choices == [], "half a list would hold good leads"
     assert rows["form[a]"].remote_label.startswith(script)
     assert len(rows["form[a]"].remote_label) <= 500
     assert len(rows["form[a]"].remote_type) <= 30

@@ -11,7 +11,8 @@ from integrations.connectors.convertr_connect.instance import fields_url, host, 
 from integrations.kit.answers import plain_text
 from integrations.kit.contract import Call, Choice, ConnectorError, Flow, RemoteField, RemoteForm, Request, Response
 
-MAX_FORMS, MAX_FIELDS, MAX_CHOICES = 200, 1_000, 2_000
+# What is longer than the portal keeps is left to it to notice: a list or a value that is cut here would look whole.
+MAX_FORMS, MAX_FIELDS, MAX_CHOICES, VALUE_CHARS = 200, 1_000, 20_000, 2_000
 _KEY = re.compile(r"form(\[[^\[\]\x00-\x20\x7f]{1,64}\]){1,3}\Z")
 _BARE = re.compile(r"[A-Za-z]\w{0,63}\Z")
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_+")
@@ -161,7 +162,7 @@ def _choices(listed: Any) -> Iterator[Choice]:
     seen: set[str] = set()
     for item in listed[:MAX_CHOICES] if isinstance(listed, list) else ():
         about = item if isinstance(item, dict) else {"value": item}
-        value = plain_text(about.get("value"), 500)
+        value = plain_text(about.get("value"), VALUE_CHARS)
         if value and value not in seen:
             seen.add(value)
             yield Choice(value, plain_text(about.get("label"), 500) or value)
