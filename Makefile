@@ -26,6 +26,7 @@ help:
 	@echo "make new-connector  start a connector (NAME=acme_crm)"
 	@echo "make format         put the code into its form"
 	@echo "make lock           pin what requirements*.in ask for, with hashes"
+	@echo "make screenshots    renew the pictures in docs/ (needs Chromium)"
 	@echo "make clean          remove .venv, var and caches"
 
 # The newest Python that can make a virtual environment; a name alone may be a shim of a version manager.
@@ -89,6 +90,10 @@ lock: $(VENV)/.installed-dev
 new-connector: $(VENV)/.installed
 	@test -n "$(NAME)" || { echo "Say its name: make new-connector NAME=acme_crm" >&2; exit 1; }
 	@$(PY) manage.py new_connector $(NAME)
+
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev
+	@$(PY) demo/screenshots.py
 
 .PHONY: clean
 clean:

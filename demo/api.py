@@ -137,10 +137,14 @@ class Administrator:
         """How many leads there are; `query` are the collection's filters."""
         return int(self._get(query)["hydra:totalItems"])
 
+    def leads(self, **query: str) -> list[dict[str, Any]]:
+        """One page of leads, the newest first."""
+        members: list[dict[str, Any]] = self._get(query)["hydra:member"]
+        return members
+
     def newest(self, **query: str) -> dict[str, Any] | None:
         """The newest lead, or None."""
-        members: list[dict[str, Any]] = self._get(query)["hydra:member"]
-        return members[0] if members else None
+        return next(iter(self.leads(**query)), None)
 
     def _get(self, query: Mapping[str, str]) -> dict[str, Any]:
         answer = self._session.get(self._url, params={"itemsPerPage": "1", **query}, timeout=TIMEOUT_S)
