@@ -98,6 +98,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- apps and middleware ------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "leads.User"
+LOGIN_REDIRECT_URL = "admin:index"
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
