@@ -60,6 +60,13 @@ def api_key_rotate(owner: Publisher | Campaign, overlap_hours: float = 24) -> st
         return api_key_issue(campaign=owner)
 
 
+def api_keys_good(owner: Publisher | Campaign) -> list[ApiKey]:
+    """An owner's keys that open something now, the oldest first. Reads `api_keys`: prefetch them for many owners."""
+    now = timezone.now()
+    found = [key for key in owner.api_keys.all() if key.expires_at is None or key.expires_at > now]
+    return sorted(found, key=lambda key: key.pk)
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a log-in hands out, in clear."""

@@ -1,4 +1,4 @@
-"""The admin site: who may come in, and its home page."""
+"""The admin site: who may come in, and its home page. One sign-in serves staff and publishers' own people."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from leads.models import User
 from leads.skin import AdminSite, AuthenticationForm
 
 
 class SignInForm(AuthenticationForm):  # type: ignore[misc]
-    """Says plainly why a publisher's user is not let in: such a user works with the API."""
+    """Lets in staff, and a publisher's own people as long as the publisher is switched on."""
 
     def confirm_login_allowed(self, user: User) -> None:
-        if user.publisher_id is not None:
+        if user.publisher is None:
+            super().confirm_login_allowed(user)
+        elif not user.is_active or not user.publisher.active:
             raise ValidationError(
-                "This user belongs to a publisher and signs in through the API, not here. Ask the people who run this "
-                "portal for a user of your own.",
-                code="publisher_user",
+                f"{user.publisher.name} is switched off here. Ask the people who run this portal.", code="switched_off"
             )
-        super().confirm_login_allowed(user)
 
 
 class PortalAdminSite(AdminSite):  # type: ignore[misc]
@@ -36,6 +37,24 @@ class PortalAdminSite(AdminSite):  # type: ignore[misc]
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff, and never a publisher's user, whatever else was ticked for it."""
         return bool(super().has_permission(request)) and getattr(request.user, "publisher_id", None) is None
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The sign-in page. A publisher's user who is signed in goes on to the publisher's own pages."""
+        # Imported late: its pages wear this site's skin.
+        from leads.publisher_console.views import publisher_of
+
+        if request.method == "GET" and publisher_of(request.user) is not None:
+            return HttpResponseRedirect(reverse("publisher:campaigns"))
+        response: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == 302 and publisher_of(request.user) is not None:
+            return HttpResponseRedirect(self._publishers_page(request))
+        return response
+
+    def _publishers_page(self, request: HttpRequest) -> str:
+        """Where a publisher's user wanted to go, if it is one of the publisher's pages."""
+        home, wanted = reverse("publisher:campaigns"), request.POST.get("next", request.GET.get("next", ""))
+        safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith(home)
+        return wanted if safe else home
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         # Imported late: what it shows comes from admin classes, which register with this site as they are imported.

@@ -111,7 +111,7 @@ def unfold_settings(*, name: str, colour: str) -> dict[str, Any]:
         "SHOW_VIEW_ON_SITE": False,
         "BORDER_RADIUS": "6px",
         "COLORS": {"primary": accent(colour)},
-        "STYLES": [lambda request: static("portal/console.css")],
-        "SCRIPTS": [lambda request: static("portal/console.js")],
+        "STYLES": [lambda request: static("portal/console.css"), lambda request: static("portal/pages.css")],
+        "SCRIPTS": [lambda request: static("portal/console.js"), lambda request: static("portal/pages.js")],
         "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
     }

@@ -1,7 +1,7 @@
 """Addresses of everything that is not on the hot path (those are in portal/asgi.py)."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from portal.health import health
@@ -9,5 +9,6 @@ from portal.health import health
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health", health),
+    path("publisher/", include("leads.publisher_console.urls")),
     path("admin/", admin.site.urls),
 ]

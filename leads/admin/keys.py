@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from leads.access import api_key_issue, api_key_rotate
+from leads.access import api_key_issue, api_key_rotate, api_keys_good
 from leads.models import Campaign, Publisher
 
 OVERLAP_HOURS = 24
@@ -20,8 +20,7 @@ def keys_summary(owner: Publisher | Campaign) -> str:
     """An owner's keys in one line: their endings."""
     if owner.pk is None:
         return "Made once this is saved."
-    now = timezone.now()
-    good = [key for key in owner.api_keys.order_by("id") if key.expires_at is None or key.expires_at > now]
+    good = api_keys_good(owner)
     if not good:
         return "None yet"
     return ", ".join(f"ends in {key.ending}" + (" (being replaced)" if key.expires_at else "") for key in good)

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from integrations.models import Delivery, Integration, StatusUpdate
+from integrations.models import Integration, StatusUpdate
 from leads.access import tokens_for_api_key
 from leads.models import Campaign, Field, Form, Lead, Publisher, User
 from tests.admin.pages import boxes, said, text
@@ -26,21 +26,6 @@ def test_health_answers_while_the_database_does(client: Client, db: None) -> Non
     response = client.get("/health")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     assert client.post("/health").status_code == 405
-
-
-@pytest.mark.parametrize("is_superuser", [False, True])
-def test_a_publishers_user_is_never_let_in_and_is_told_why(
-    client: Client, campaign: Campaign, is_superuser: bool
-) -> None:
-    User.objects.create_user(
-        "pub", password="a-long-password-1", publisher=Publisher.objects.get(), is_staff=True, is_superuser=is_superuser
-    )
-    response = client.post("/admin/login/", {"username": "pub", "password": "a-long-password-1"})
-    assert "This user belongs to a publisher and signs in through the API" in text(response)
-
-    client.force_login(User.objects.get(username="pub"))
-    for page in ("/admin/", "/admin/leads/lead/", "/admin/integrations/integration/add/"):
-        assert client.get(page)["Location"].startswith("/admin/login/")
 
 
 def test_staff_see_and_do_what_their_permissions_say(
@@ -103,18 +88,7 @@ def test_a_campaigns_webhook_has_keys_of_its_own(browser_client: Client, campaig
     where = f"/admin/leads/campaign/{campaign.pk}/keys/"
     key = browser_client.post(where, {"action": "issue"}).context["new_key"]
     assert campaign.api_keys.get().ending == key[-4:]
-    assert f"ends in {key[-4:]}" in text(browser_client.get(f"/admin/leads/campaign/{campaign.pk}/change/"))
-
-
-def test_a_campaigns_page_lists_its_integrations_with_their_state_and_what_to_do(
-    browser_client: Client, integration: Integration
-) -> None:
-    Integration.objects.filter(pk=integration.pk).update(state="needs_a_look", state_reason="The API_Key was refused.")
-    shown = text(browser_client.get(f"/admin/leads/campaign/{integration.campaign_id}/change/"))
-    assert "Needs a look" in shown
-    assert "The API_Key was refused." in shown
-    assert f"/admin/integrations/integration/{integration.pk}/change/" in shown
-    assert f"/admin/integrations/integration/add/?campaign={integration.campaign_id}" in shown
+    assert f"ends in {key[-4:]}" in text(browser_client.get(f"/admin/leads/campaign/{campaign.pk}/settings/"))
 
 
 def test_changing_a_forms_fields_makes_a_new_version_and_a_rename_is_pointed_out(
@@ -137,32 +111,6 @@ def test_changing_a_forms_fields_makes_a_new_version_and_a_rename_is_pointed_out
         {"value": "DE", "label": "Germany"},
         {"value": "France", "label": "France"},
     ]
-
-
-def test_home_says_when_nothing_needs_a_person(browser_client: Client, campaign: Campaign) -> None:
-    assert "Nothing needs you" in text(browser_client.get("/admin/"))
-
-
-def test_home_names_what_needs_a_person_and_links_to_it(
-    browser_client: Client,
-    lead_make: Callable[..., Lead],
-    delivery_make: Callable[..., Delivery],
-    switched_on: Integration,
-) -> None:
-    for state in ("held", "held", "refused", "unknown", "exhausted", "delivered", "queued"):
-        delivery_make(lead_make(), state=state)
-    shown = text(browser_client.get("/admin/"))
-    assert "2 deliveries waiting" in shown
-    assert "1 delivery refused by the client" in shown
-    assert "1 delivery in doubt" in shown
-    assert "1 delivery given up" in shown
-    link = f"/admin/integrations/delivery/?state__exact=held&amp;integration__id__exact={switched_on.pk}"
-    assert link in shown
-    found = browser_client.get(link.replace("&amp;", "&"))
-    assert found.context["cl"].result_count == 2
-
-    Integration.objects.filter(pk=switched_on.pk).update(state="needs_a_look", state_reason="Their form changed.")
-    assert "stopped: Their form changed." in text(browser_client.get("/admin/"))
 
 
 @pytest.mark.parametrize(

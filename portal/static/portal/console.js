@@ -3,9 +3,19 @@ document.addEventListener("click", (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
     event.preventDefault();
-    navigator.clipboard.writeText(document.querySelector(copy.dataset.copy).textContent.trim()).then(() => {
+    const source = document.querySelector(copy.dataset.copy);
+    const done = () => {
+      const before = copy.innerHTML;
       copy.textContent = "Copied";
-    });
+      setTimeout(() => { if (copy.textContent === "Copied") copy.innerHTML = before; }, 2000);
+    };
+    // Without https a browser gives no clipboard: the text is selected then, and copied the old way.
+    const select = () => {
+      getSelection().selectAllChildren(source);
+      if (document.execCommand("copy")) done();
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(source.textContent.trim()).then(done, select);
+    else select();
   }
   const add = event.target.closest("[data-add-row]");
   if (add) {
