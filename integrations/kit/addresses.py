@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from integrations.kit.contract import ConnectorError, NoAnswer
+from integrations.kit.contract import ConnectorError, NotCalled
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _VISIBLE = re.compile(r"[!-~]+\Z")
@@ -70,7 +70,7 @@ class Destination:
 def destination(url: str, private_hosts: Collection[str]) -> Destination:
     """Where `url` leads, if it may be called at all: https to a public address, or any host:port in `private_hosts`.
 
-    NoAnswer(sent=False), with words, otherwise. A name is looked at again once it is resolved: see is_public.
+    NotCalled, with words, otherwise. A name is looked at again once it is resolved: see is_public.
     """
     return _destination(url.split("?", 1)[0], frozenset(private_hosts))
 
@@ -84,9 +84,9 @@ def _destination(url: str, private_hosts: frozenset[str]) -> Destination:
         host, port, parts = "", None, urlsplit("")
     # One reading only: what another parser could take for another host is not called at all.
     if not host or not _VISIBLE.match(url) or "\\" in url or "@" in parts.netloc or "%" in parts.netloc:
-        raise NoAnswer("The address can't be read as one.", sent=False)
+        raise NotCalled("The address can't be read as one.")
     if parts.scheme not in ("http", "https"):
-        raise NoAnswer(f"{parts.scheme}:// addresses are not called, only https.", sent=False)
+        raise NotCalled(f"{parts.scheme}:// addresses are not called, only https.")
     found = Destination(
         parts.scheme, host, port if port is not None else (443 if parts.scheme == "https" else 80), False
     )
@@ -94,11 +94,9 @@ def _destination(url: str, private_hosts: frozenset[str]) -> Destination:
     if f"{shown}:{found.port}" in private_hosts:
         return Destination(found.scheme, host, found.port, True)
     if found.scheme != "https":
-        raise NoAnswer(
-            f"{found.netloc} is not called without encryption: the address must start with https.", sent=False
-        )
+        raise NotCalled(f"{found.netloc} is not called without encryption: the address must start with https.")
     if _is_address(host) and not is_public(host):
-        raise NoAnswer(not_public(found.netloc), sent=False)
+        raise NotCalled(not_public(found.netloc))
     return found
 
 

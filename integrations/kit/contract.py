@@ -49,6 +49,13 @@ class NoAnswer(Exception):
         self.sent = sent
 
 
+class NotCalled(NoAnswer):
+    """The address may not be called at all: it is not https, not public, not readable. Another try changes nothing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. At most one of `form`, `json` and `body`; `budget` is the class of calls that it counts as."""
@@ -234,14 +241,22 @@ class Manifest:
     help: str = ""
 
 
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """All that a connector may see. `environment` holds the keys that its manifest names."""
+    """All that a connector may see. `environment` holds the keys that its manifest names.
+
+    `now` is the clock, for a step whose request carries the time: ask it in the step, which may run long after it was made.
+    """
 
     settings: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
     idempotency_key: str = ""
+    now: Callable[[], dt.datetime] = _utc_now
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from integrations.kit.addresses import Destination, is_public, not_public
-from integrations.kit.contract import NoAnswer, Request, Response
+from integrations.kit.contract import NoAnswer, NotCalled, Request, Response
 from integrations.kit.wire import BODY_CAP, prepare, taken
 
 CONNECT_S, READ_S, WHOLE_S = 5.0, 30.0, 60.0
@@ -53,7 +53,7 @@ def _gibberish(to: Destination) -> NoAnswer:
 def _not_reached(to: Destination, error: BaseException) -> NoAnswer:
     """Nothing went out: why, in words."""
     if isinstance(error, _NotPublic):
-        return NoAnswer(not_public(to.netloc), sent=False)
+        return NotCalled(not_public(to.netloc))
     if isinstance(error, socket.gaierror):
         return NoAnswer(f"There is no server by the name {to.host}.", sent=False)
     if isinstance(error, ssl.SSLCertVerificationError | ssl.CertificateError):

@@ -5,13 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from integrations.kit.contract import Call, Connector, ConnectorError, Flow, NoAnswer, Payload, Request, Response
+from integrations.kit.contract import (
+    Call,
+    Connector,
+    ConnectorError,
+    Flow,
+    NoAnswer,
+    NotCalled,
+    Payload,
+    Request,
+    Response,
+)
 from integrations.kit.flow import Exchange, run
 
 OPERATIONS = ("authenticate", "check", "options", "discover", "deliver", "poll", "receive")
@@ -35,6 +46,7 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
     idempotency_key: str = ""
+    now: str = ""
     input: Any = None
     exchanges: Sequence[Mapping[str, Any]] = ()
 
@@ -120,9 +132,10 @@ def play(connector: Connector, case: Case) -> Played:
 
 
 def call_of(connector: Connector, case: Case) -> Call:
-    """What the connector sees of a case; environment keys that the case leaves out are empty."""
+    """What the connector sees of a case; environment keys that the case leaves out are empty, `now` stops the clock."""
     environment = dict.fromkeys(connector.manifest.environment, "") | dict(case.environment)
-    return Call(case.settings, environment, case.token, case.idempotency_key)
+    call = Call(case.settings, environment, case.token, case.idempotency_key)
+    return replace(call, now=partial(dt.datetime.fromisoformat, case.now)) if case.now else call
 
 
 def payload_of(connector: Connector, case: Case) -> Payload:
@@ -153,6 +166,8 @@ def _receive(connector: Connector, case: Case) -> Any:
 
 def _answer(exchange: Mapping[str, Any]) -> Response:
     if silence := exchange.get("no_answer"):
+        if silence.get("not_called"):
+            raise NotCalled(silence.get("message", "The address is not called."))
         raise NoAnswer(silence.get("message", "They did not answer."), sent=bool(silence.get("sent", True)))
     answer = exchange["response"]
     body = json.dumps(answer["json"]) if "json" in answer else answer.get("text", "")

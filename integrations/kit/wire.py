@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from integrations.kit.addresses import Destination, destination
@@ -37,7 +38,7 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
         body = _form_body(request.form)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     elif request.json is not None:
-        body = json.dumps(request.json).encode("ascii")
+        body = json_body(request.json)
         headers["Content-Type"] = "application/json"
     if request.bearer:
         headers["Authorization"] = f"Bearer {request.bearer}"
@@ -47,6 +48,11 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
     if request.query:
         url += ("&" if "?" in url else "?") + urlencode(request.query, errors="replace")
     return Prepared(request.method, url, headers, body, to)
+
+
+def json_body(value: Any) -> bytes:
+    """Request.json as it goes out, byte for byte: what a connector signs."""
+    return json.dumps(value).encode("ascii")
 
 
 @lru_cache(maxsize=4096)
