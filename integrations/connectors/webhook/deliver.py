@@ -1,0 +1,77 @@
+"""Sends a lead, and reads what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from integrations.connectors.webhook.message import Clash, host, nested, post
+from integrations.kit.answers import general_outcome, plain_text, said, their_words
+from integrations.kit.contract import Call, Flow, Outcome, Payload, Response, delivered, misconfigured, refused
+
+REFERENCE_CHARS = 100
+MAX_PROBLEMS = 50
+
+
+def deliver(call: Call, lead: Payload) -> Flow[Outcome]:
+    """Send one lead. The idempotency key is the message's id, in the header and in the body: the same in every try."""
+    try:
+        data = nested(lead.fields)
+    except Clash as clash:
+        return misconfigured(str(clash))
+    response = yield from post(call, lead.kind, call.idempotency_key, data, test=lead.test)
+    return outcome_of(call, response)
+
+
+def outcome_of(call: Call, response: Response) -> Outcome:
+    """What their status decides; bodies only add words, a reference and problems per field."""
+    status, who = response.status, host(call)
+    if 200 <= status <= 299:
+        return delivered(_reference(response.json()))
+    if status in (400, 409, 422):
+        return _not_taken(response, who)
+    if status in (401, 403):
+        return misconfigured(
+            f"{who} does not accept the signature. Compare the signing secret on both sides.{said(response)}"
+        )
+    if status in (404, 405):
+        return misconfigured(f"{who} takes no leads at this address (answer {status}). Check the URL.{said(response)}")
+    if status == 410:
+        return misconfigured(
+            f"This address was switched off by {who}. Ask them for another one, or pause this.{said(response)}"
+        )
+    if 300 <= status <= 399:
+        return misconfigured(
+            f"{who} sends us on to another address, which is not followed. Fill in the address that it ends at."
+        )
+    return general_outcome(response, who)
+
+
+def _reference(data: Any) -> str:
+    """Their id for the lead, where the answer is JSON with an id or a reference."""
+    for name in ("id", "reference"):
+        value = data.get(name) if isinstance(data, dict) else None
+        if not isinstance(value, float) and (text := plain_text(value, REFERENCE_CHARS)):
+            return text
+    return ""
+
+
+def _not_taken(response: Response, who: str) -> Outcome:
+    problems = _problems(response.json())
+    words = their_words(response) or " ".join(f"{field}: {text}" if field else text for field, text in problems[:3])
+    return refused(f"{who} refused the lead. {words}".strip(), problems)
+
+
+def _problems(data: Any) -> list[tuple[str, str]]:
+    """What is wrong with which field, from `errors`: an object of names to words, or a list of {field, message}."""
+    errors = data.get("errors") if isinstance(data, dict) else None
+    found: list[tuple[str, str]] = []
+    if isinstance(errors, dict):
+        for name, words in list(errors.items())[:MAX_PROBLEMS]:
+            first = words[0] if isinstance(words, list) and words else words
+            found.append((plain_text(name, 200), plain_text(first, 300) or "Was not accepted."))
+    for item in errors[:MAX_PROBLEMS] if isinstance(errors, list) else ():
+        field = plain_text(item.get("field"), 200) if isinstance(item, dict) else ""
+        text = plain_text(item.get("message") if isinstance(item, dict) else item, 300)
+        if field or text:
+            found.append((field, text or "Was not accepted."))
+    return found
