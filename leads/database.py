@@ -6,6 +6,7 @@ Column names and value adaption come from the models, so a renamed column can't 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,34 @@ uuid7 = uuid_utils.compat.uuid7
 
 def _columns(model: type[models.Model], names: Sequence[str]) -> list[Any]:
     return [model._meta.get_field(name) for name in names]
+
+
+def _source(connection: Any, fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """The rows as a query and its parameters.
+
+    On PostgreSQL they travel as one JSON document: the driver need not take apart a text with thousands of placeholders,
+    which cost more than the insert itself (200 leads: a third of the CPU). On SQLite plain VALUES are the cheapest.
+    """
+    prepared = [
+        [field.get_db_prep_save(value, connection) for value in column]
+        for field, column in zip(fields, zip(*rows, strict=True), strict=True)
+    ]
+    if connection.vendor != "postgresql":
+        row_sql = "(" + ", ".join(["%s"] * len(fields)) + ")"
+        return f"VALUES {', '.join([row_sql] * len(rows))}", [
+            value for row in zip(*prepared, strict=True) for value in row
+        ]
+    kinds = [field.rel_db_type(connection) if field.is_relation else field.db_type(connection) for field in fields]
+    names = [f"v{place}" for place in range(len(fields))]
+    prepared = [
+        [value.obj if value is not None else None for value in column]
+        if isinstance(field, models.JSONField)
+        else column
+        for field, column in zip(fields, prepared, strict=True)
+    ]
+    document = json.dumps([dict(zip(names, row, strict=True)) for row in zip(*prepared, strict=True)], default=str)
+    typed = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
+    return f"SELECT * FROM json_to_recordset(%s::json) AS u({typed})", [document]  # noqa: S608  names and types of our own
 
 
 def insert_rows(
@@ -39,12 +68,9 @@ def insert_rows(
     connection = connections[DEFAULT_DB_ALIAS]  # itself: its proxy would cost a look-up for each of thousands of values
     fields = _columns(model, names)
     quote = connection.ops.quote_name
+    source, params = _source(connection, fields, rows)
     columns = ", ".join(quote(field.column) for field in fields)
-    row_sql = "(" + ", ".join(["%s"] * len(fields)) + ")"
-    params: list[Any] = []
-    for row in rows:
-        params.extend(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
-    sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES {', '.join([row_sql] * len(rows))}"  # noqa: S608
+    sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) {source}"
     if on_conflict:
         sql += f" ON CONFLICT {on_conflict}"
     if returning:
@@ -71,32 +97,17 @@ def update_rows(
     connection = connections[DEFAULT_DB_ALIAS]
     fields = _columns(model, [*match, *change])
     quote = connection.ops.quote_name
-    on_postgresql = connection.vendor == "postgresql"
-    # PostgreSQL takes the type of a VALUES column from its text; SQLite keeps what it is given.
-    casts = [
-        f"%s::{field.rel_db_type(connection) if field.is_relation else field.db_type(connection)}"
-        if on_postgresql
-        else "%s"
-        for field in fields
-    ]
-    first_row = "(" + ", ".join(casts) + ")"
-    row_sql = "(" + ", ".join(["%s"] * len(fields)) + ")"
+    source, params = _source(connection, fields, rows)
     names = [f"v{place}" for place in range(len(fields))]
     table = quote(model._meta.db_table)
-    sets = ", ".join(
-        f"{quote(field.column)} = v.{name}"
-        for field, name in zip(fields[len(match) :], names[len(match) :], strict=True)
-    )
+    columns = [quote(field.column) for field in fields]
+    sets = ", ".join(f"{column} = v.{name}" for column, name in list(zip(columns, names, strict=True))[len(match) :])
     where = " AND ".join(
-        f"{table}.{quote(field.column)} = v.{name}" for field, name in zip(fields[: len(match)], names, strict=False)
+        f"{table}.{column} = v.{name}" for column, name in zip(columns[: len(match)], names, strict=False)
     )
-    back = ", ".join(f"{table}.{quote(field.column)}" for field in fields[: len(match)])
-    params: list[Any] = []
-    for row in rows:
-        params.extend(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
-    values = ", ".join([first_row, *[row_sql] * (len(rows) - 1)])
+    back = ", ".join(f"{table}.{column}" for column in columns[: len(match)])
     sql = (
-        f"WITH v({', '.join(names)}) AS (VALUES {values}) "  # noqa: S608
+        f"WITH v({', '.join(names)}) AS ({source}) "  # noqa: S608
         f"UPDATE {table} SET {sets} FROM v WHERE {where} RETURNING {back}"
     )
     with connection.cursor() as cursor:
