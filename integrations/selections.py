@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from integrations.models import Delivery
 from leads.activity import ActivityError
@@ -16,6 +16,7 @@ from leads.models import Lead
 
 # Ticked rows are those of a page or a few; beyond this it is a search.
 MOST_IDS = 10_000
+MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class LeadSelection:
 
 @dataclass(frozen=True, slots=True)
 class DeliverySelection:
-    """Deliveries by ids, or all that match. `reason` is one of the reasons as shown, whole."""
+    """Deliveries by ids, or all that match. `reason` is one of the reasons as shown, whole; `text` a delivery's id, its lead's
+    or the client's reference."""
 
     ids: tuple[int, ...] = ()
     all_that_match: bool = False
@@ -60,6 +62,8 @@ class DeliverySelection:
     state: str = ""
     verdict: str = ""
     reason: str = ""
+    kind: str = ""
+    text: str = ""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
 
@@ -72,10 +76,18 @@ class DeliverySelection:
             "state": self.state,
             "verdict": self.verdict,
             "reason": self.reason,
+            "kind": self.kind,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
         }
-        return Delivery.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
+        found = Delivery.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
+        text = self.text.strip()
+        if not text:
+            return found
+        named = Q(reference=text)
+        if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS:
+            named |= Q(pk=int(text)) | Q(lead=int(text))
+        return found.filter(named)
 
 
 Selection = LeadSelection | DeliverySelection

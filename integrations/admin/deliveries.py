@@ -1,10 +1,10 @@
-"""Deliveries: the list with its causes, Release and Send again, and the page of one with its attempts."""
+"""Deliveries: the list with its causes, Release and Replay, and the page of one with its attempts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -14,18 +14,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin.badges import delivery_badge, verdict_badge
+from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, chosen_ids, link_to
+from integrations.admin.bulk_forms import DELIVERY_ASKINGS
+from integrations.admin.causes import causes
+from integrations.admin.filters import (
+    DeliveryVerdictFilter,
+    KindFilter,
+    OfIntegrationFilter,
+    StateFilter,
+)
 from integrations.admin.integrations import connector_name
-from integrations.admin.sending import BATCH, queue_messages
 from integrations.admin.timeline import delivery_entries
-from integrations.delivery import deliveries_queue, deliveries_release
 from integrations.models import Delivery, DeliveryState
+from integrations.selections import DeliverySelection
 from leads.admin.badges import moment, short
-from leads.admin.filters import DaysFilter
-from leads.admin.flagging import counted
+from leads.admin.filters import AskedDays, days_between, number
 from leads.admin.leads import lead_person
 from leads.admin.timeline import in_order, rewritten
 from leads.rights import may_see_personal_data, without_personal
-from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
+from leads.skin import ModelAdmin
+
+CAUSE = "cause"
 
 
 @admin.register(Delivery)
@@ -35,11 +44,11 @@ class DeliveryAdmin(ModelAdmin):
     list_display = ("number", "subject", "integration", "state_label", "verdict_label", "tries", "next_try", "made")
     list_display_links = ("number",)
     list_filter = (
-        ("state", ChoicesDropdownFilter),
-        ("integration", RelatedDropdownFilter),
-        ("verdict", ChoicesDropdownFilter),
-        ("kind", ChoicesDropdownFilter),
-        ("created_at", DaysFilter),
+        StateFilter,
+        OfIntegrationFilter,
+        DeliveryVerdictFilter,
+        KindFilter,
+        ("created_at", AskedDays),
     )
     list_filter_submit = True
     list_select_related = ("integration", "lead")
@@ -48,7 +57,8 @@ class DeliveryAdmin(ModelAdmin):
     sortable_by = ()
     search_fields = ("id", "lead__id", "reference")
     search_help_text = "Delivery, lead, or the client's reference"
-    actions = ("release", "send_again")
+    actions = bulk_actions(DELIVERY_ASKINGS)
+    list_before_template = "console/causes.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -56,20 +66,51 @@ class DeliveryAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
         return False
 
+    def get_urls(self) -> list[Any]:
+        return [*bulk_urls(self, DELIVERY_ASKINGS), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return allowed(DELIVERY_ASKINGS, request, super().get_actions(request))
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return lookup == CAUSE or bool(super().lookup_allowed(lookup, value, request))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The causes stand above the list; who may not see personal data is not shown clients' words."""
+        clear = may_see_personal_data(request.user)
+        context = {**(causes(request, self.matching(request)) if clear else {}), **(extra_context or {})}
+        return super().changelist_view(request, context)  # type: ignore[no-any-return]
+
+    def selection(self, request: HttpRequest) -> DeliverySelection:
+        """What was chosen, on the page of an action: ids, or all that the list was asked for."""
+        ids = chosen_ids(request)
+        return self.matching(request) if ids is None else DeliverySelection(ids=ids)
+
+    def matching(self, request: HttpRequest) -> DeliverySelection:
+        """All that the list is asked for in its address."""
+        asked = request.GET
+        since, until = days_between(asked, "created_at")
+        return DeliverySelection(
+            all_that_match=True,
+            campaign_id=number(asked.get("campaign")),
+            integration_id=number(asked.get("integration__id__exact")),
+            state=asked.get("state__exact", ""),
+            verdict=asked.get("verdict__exact", ""),
+            reason=asked.get(CAUSE, ""),
+            kind=asked.get("kind__exact", ""),
+            text=asked.get("q", ""),
+            since=since,
+            until=until,
+        )
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
     ) -> tuple[QuerySet[Delivery], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        found = queryset.filter(reference=term)
-        if term.isascii() and term.isdigit() and len(term) < 19:
-            found = found | queryset.filter(pk=int(term)) | queryset.filter(lead=int(term))
-        return found, False
+        """All filters and the search box at once: what is shown is what work on all that match is done with."""
+        return _light(self.matching(request).deliveries()), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        queryset: QuerySet[Delivery] = super().get_queryset(request)
-        return queryset.defer("data", "problems", "integration__settings", "integration__secrets")
+        return _light(super().get_queryset(request))
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         """For those who may not see personal data: no names, no clients' words."""
@@ -130,40 +171,6 @@ class DeliveryAdmin(ModelAdmin):
         hint = " · ".join(filter(None, (delivery.reason_code, delivery.comment)))
         return verdict_badge(delivery.verdict, hint) if delivery.verdict else "–"
 
-    @admin.action(description="Release: send what waits, is in doubt or was given up", permissions=["change"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True))
-        released = sum(deliveries_release(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
-        if released:
-            messages.success(request, f"{_deliveries(released)} on the way.")
-        if left := len(ids) - released:
-            messages.info(
-                request,
-                f"{_deliveries(left)} left as they were: on their way already, decided, or their integration is not on.",
-            )
-
-    @admin.action(description="Send again, as a new delivery", permissions=["change"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        rows = (
-            queryset.filter(kind=Delivery.Kind.LEAD, lead__isnull=False)
-            .order_by("pk")
-            .values_list("integration", "lead")
-        )
-        by_integration: dict[int, set[int]] = {}
-        for integration_id, lead_id in rows:
-            by_integration.setdefault(integration_id, set()).add(lead_id)
-        queued, skipped = 0, dict[str, int]()
-        for integration_id, found in by_integration.items():
-            lead_ids = sorted(found)
-            for start in range(0, len(lead_ids), BATCH):
-                report = deliveries_queue(
-                    lead_ids[start : start + BATCH], integration_ids=[integration_id], resend=True
-                )
-                queued += report.queued
-                for words, count in report.skipped.items():
-                    skipped[words] = skipped.get(words, 0) + count
-        queue_messages(request, queued, skipped)
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -194,11 +201,27 @@ class DeliveryAdmin(ModelAdmin):
             "state_badge": delivery_badge(delivery),
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
             "entries": entries,
-            "actions": ["release", "send_again"] if self.has_change_permission(request, delivery) else [],
+            "actions": _actions(request, delivery),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/delivery.html", context)
 
 
-def _deliveries(count: int) -> str:
-    return counted(count, "delivery") if count == 1 else f"{count:,} deliveries"
+def _light(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    return deliveries.select_related("integration", "lead").defer(
+        "data", "problems", "integration__settings", "integration__secrets"
+    )
+
+
+def _actions(request: HttpRequest, delivery: Delivery) -> list[tuple[str, str]]:
+    """What may be done with it as it stands."""
+    able = {
+        "release": delivery.state in (DeliveryState.HELD, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED),
+        "replay": delivery.kind == Delivery.Kind.LEAD
+        and delivery.state not in (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.HELD),
+    }
+    return [
+        (asking.title, link_to("integrations_delivery", asking.name, delivery.pk))
+        for asking in DELIVERY_ASKINGS.values()
+        if able[asking.name] and request.user.has_perm(asking.right)
+    ]

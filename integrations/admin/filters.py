@@ -1,60 +1,68 @@
-"""Filters by what became of a lead."""
+"""Filters by what became of leads and deliveries. They show what can be asked for; a selection finds it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from integrations.models import Delivery, DeliveryState, Integration, VerdictState
-from leads.models import Lead
-from leads.skin import DropdownFilter
+from leads.admin.filters import Asked
 
 NOT_SENT = "none"
 
 
-class DeliveryFilter(DropdownFilter):  # type: ignore[misc]
-    """Leads with a delivery of which something is so. Each filter looks for itself: they need not mean the same one."""
-
-    column = ""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Lead]) -> QuerySet[Lead]:
-        value = self.value()
-        if not value:
-            return queryset
-        deliveries = Delivery.objects.filter(lead=OuterRef("pk"), kind=Delivery.Kind.LEAD)
-        if value == NOT_SENT:
-            return queryset.exclude(Exists(deliveries))
-        return queryset.filter(Exists(deliveries.filter(**{self.column: value})))
-
-
-class DeliveryStateFilter(DeliveryFilter):
+class DeliveryStateFilter(Asked):
     title = "delivery"
     parameter_name = "delivery"
-    column = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(NOT_SENT, "Not handed to any integration"), *DeliveryState.choices]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(NOT_SENT, "Never handed over"), *DeliveryState.choices]
 
 
-class VerdictFilter(DeliveryFilter):
+class VerdictFilter(Asked):
     title = "the client's verdict"
     parameter_name = "verdict"
-    column = "verdict"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         return [choice for choice in VerdictState.choices if choice[0]]
 
 
-class IntegrationFilter(DeliveryFilter):
+class IntegrationFilter(Asked):
     title = "integration"
     parameter_name = "integration"
-    column = "integration"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        rows = Integration.objects.filter(managed=False).select_related("campaign")
-        return [(str(row.pk), f"{row.name} ({row.campaign.name})") for row in rows]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        rows = Integration.objects.filter(managed=False).select_related("campaign").order_by("campaign__name", "name")
+        return [(str(row.pk), f"{row.name} ({row.campaign.name})") for row in rows.defer("settings", "secrets")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Lead]) -> QuerySet[Lead]:
-        return super().queryset(request, queryset) if str(self.value() or "").isdigit() else queryset
+
+class OfIntegrationFilter(IntegrationFilter):
+    """The same on the list of deliveries, where those that tell others of flags count too."""
+
+    parameter_name = "integration__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        rows = Integration.objects.select_related("campaign").order_by("campaign__name", "name")
+        return [(str(row.pk), f"{row.name} ({row.campaign.name})") for row in rows.defer("settings", "secrets")]
+
+
+class StateFilter(Asked):
+    title = "state"
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return DeliveryState.choices
+
+
+class DeliveryVerdictFilter(VerdictFilter):
+    parameter_name = "verdict__exact"
+
+
+class KindFilter(Asked):
+    title = "kind"
+    parameter_name = "kind__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return Delivery.Kind.choices

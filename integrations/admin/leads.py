@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from integrations.admin.badges import delivery_badge, verdict_badge
+from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, chosen_ids, link_to
+from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, IntegrationFilter, VerdictFilter
-from integrations.admin.sending import send_selection
-from integrations.admin.timeline import delivery_entries
+from integrations.admin.timeline import activity_entries, delivery_entries
+from integrations.exports import DELIVERY_COLUMNS
 from integrations.models import Delivery
+from integrations.selections import LeadSelection
 from leads.admin.badges import short
-from leads.admin.leads import LeadAdmin
+from leads.admin.filters import number
+from leads.admin.leads import LeadAdmin, exported
 from leads.admin.timeline import Entry, in_order
-from leads.models import Lead
+from leads.exports import CONTENT_TYPES, leads_csv, leads_xlsx
+from leads.models import Flag, Lead
+from leads.rights import may_see_personal_data
 
 SHOWN = 3
 
@@ -33,17 +43,40 @@ class DeliveredLeadAdmin(LeadAdmin):
         VerdictFilter,
         LeadAdmin.list_filter[-1],
     )
-    actions = (*LeadAdmin.actions, "deliver", "resend")
+    actions = bulk_actions(LEAD_ASKINGS)
     masked_columns = {**LeadAdmin.masked_columns, "sent": "sent_masked", "verdict": "verdict_masked"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Lead]:
-        queryset: QuerySet[Lead] = super().get_queryset(request)
-        deliveries = Delivery.objects.filter(kind=Delivery.Kind.LEAD).select_related("integration").order_by("id")
-        return queryset.prefetch_related(
-            Prefetch(
-                "deliveries", deliveries.defer("data", "problems", "integration__secrets", "integration__settings")
-            )
+        return _with_deliveries(super().get_queryset(request))
+
+    def get_urls(self) -> list[Any]:
+        return [*bulk_urls(self, LEAD_ASKINGS, {"export": _export}), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return allowed(LEAD_ASKINGS, request, super().get_actions(request))
+
+    def selection(self, request: HttpRequest) -> LeadSelection:
+        """What was chosen, on the page of an action: ids, or all that the list was asked for."""
+        ids = chosen_ids(request)
+        return self.matching(request) if ids is None else LeadSelection(ids=ids)
+
+    def matching(self, request: HttpRequest) -> LeadSelection:
+        """All that the list is asked for; nothing where this person may not ask."""
+        search = self.search(request)
+        if search is None:
+            return LeadSelection()
+        asked = request.GET
+        return LeadSelection(
+            search=search,
+            integration_id=number(asked.get("integration")),
+            delivery_state=asked.get("delivery", ""),
+            verdict=asked.get("verdict", ""),
         )
+
+    def found(self, request: HttpRequest) -> QuerySet[Lead]:
+        if self.search(request) is None:
+            return _with_deliveries(super().found(request))
+        return _with_deliveries(self.matching(request).leads())
 
     @admin.display(description="Deliveries")
     def sent(self, lead: Lead) -> SafeString | str:
@@ -91,17 +124,50 @@ class DeliveredLeadAdmin(LeadAdmin):
         )
         return format_html('<span class="pt-badges">{}</span>', badges)
 
-    @admin.action(description="Deliver…", permissions=["change"])
-    def deliver(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse | None:
-        return send_selection(self, request, queryset, resend=False)
-
-    @admin.action(description="Send again…", permissions=["change"])
-    def resend(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse | None:
-        return send_selection(self, request, queryset, resend=True)
-
     def timeline(self, lead: Lead) -> list[Entry]:
         deliveries = lead.deliveries.select_related("integration").prefetch_related("attempts", "status_updates")
-        return in_order([*super().timeline(lead), *delivery_entries(deliveries)])
+        entries = [*super().timeline(lead), *delivery_entries(deliveries)]
+        return in_order([*entries, *activity_entries(lead, [row.pk for row in deliveries])])
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one lead, with what may be done with it."""
+        pk = number(object_id) or 0
+        may = [asking for asking in LEAD_ASKINGS.values() if request.user.has_perm(asking.right)]
+        flags = [(flag.label, link_to("leads_lead", "flag", pk, flag=flag.value)) for flag in Flag if flag]
+        context = {
+            "flags": flags if any(asking.name == "flag" for asking in may) else [],
+            "actions": [
+                (asking.title, link_to("leads_lead", asking.name, pk), asking.danger)
+                for asking in may
+                if asking.name != "flag"
+            ],
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+
+def _with_deliveries(leads: QuerySet[Lead]) -> QuerySet[Lead]:
+    deliveries = Delivery.objects.filter(kind=Delivery.Kind.LEAD).select_related("integration").order_by("id")
+    unread = ("data", "problems", "integration__secrets", "integration__settings")
+    return leads.select_related("campaign", "publisher").prefetch_related(
+        Prefetch("deliveries", deliveries.defer(*unread))
+    )
+
+
+def _export(request: HttpRequest, selection: Any, said: Mapping[str, Any]) -> StreamingHttpResponse:
+    """The file, streamed. Who may not see personal data gets it masked; that somebody took it along is in the history."""
+    masked = not may_see_personal_data(request.user)
+    leads, kind = selection.leads(), said["format"]
+    write = leads_xlsx if kind == "xlsx" else leads_csv
+    exported(request, leads.count(), kind, masked=masked)
+    response = StreamingHttpResponse(
+        write(leads, more=DELIVERY_COLUMNS, masked=masked), content_type=CONTENT_TYPES[kind]
+    )
+    response["Content-Disposition"] = f'attachment; filename="leads-{timezone.localtime():%Y-%m-%d-%H%M}.{kind}"'
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _latest(lead: Lead) -> list[Delivery]:

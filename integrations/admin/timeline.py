@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 
+from integrations.admin.activity_words import ITEM_TONES, activity_title, integration_names
 from integrations.admin.badges import (
     DELIVERY_TONES,
     OUTCOME_TONES,
@@ -15,8 +17,12 @@ from integrations.admin.badges import (
     UPDATE_TONES,
     VERDICT_TONES,
 )
+from integrations.bulk import DELIVERY_ACTIONS
 from integrations.models import Attempt, Delivery, DeliveryState, StatusUpdate, VerdictState
 from leads.admin.timeline import Entry, Exchange, Try
+from leads.models import Activity, ActivityItem, ItemState, Lead
+
+ACTIVITIES_LOOKED_AT = 200
 
 NOT_APPLIED = {
     StatusUpdate.State.RECEIVED: "Not applied yet",
@@ -91,6 +97,35 @@ def update_entry(update: StatusUpdate, name: str) -> Entry:
         lines.append(NOT_APPLIED[state])
     tone = VERDICT_TONES.get(verdict, "off") if state == StatusUpdate.State.APPLIED else UPDATE_TONES[state]
     return Entry(update.received_at, f"{name} says: {verdict.label}", tone, lines, order=1)
+
+
+def activity_entries(lead: Lead, delivery_ids: Sequence[int]) -> list[Entry]:
+    """The bulk actions that a lead was part of, of the latest ones; imports stand in its changes.
+
+    Found from the activity's side, whose rows are indexed: one look-up for each of the latest activities.
+    """
+    latest = Activity.objects.exclude(kind="import").order_by("-pk")[:ACTIVITIES_LOOKED_AT]
+    found = {activity.pk: activity for activity in latest}
+    of_deliveries = [pk for pk, activity in found.items() if activity.kind in DELIVERY_ACTIONS]
+    of_leads = [pk for pk in found if pk not in set(of_deliveries)]
+    items = ActivityItem.objects.filter(
+        Q(activity__in=of_leads, subject=lead.pk) | Q(activity__in=of_deliveries, subject__in=delivery_ids)
+    )
+    names = integration_names(found.values())
+    entries = []
+    for item in items:
+        activity = found[item.activity_id]
+        entries.append(
+            Entry(
+                activity.started_at or activity.created_at,
+                f"Part of a bulk action by {activity.by}: {activity_title(activity, names)}",
+                ITEM_TONES[ItemState(item.state)],
+                [item.words] if item.words else [],
+                reverse("admin:leads_activity_change", args=[activity.pk]),
+                order=3,
+            )
+        )
+    return entries
 
 
 def _request(request: Any) -> str:

@@ -1,8 +1,9 @@
-"""Filters of the lists."""
+"""Filters of the lists, and what they find together: the list of leads and work on all that match mean the same search."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,7 +11,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from leads.skin import RangeDateFilter
+from leads.lead_search import LeadSearch
+from leads.models import Campaign, Flag, Publisher, ReasonCode, Status
+from leads.skin import DropdownFilter, RangeDateFilter
+
+REASON_CODES_OFFERED = 500
 
 
 class DaysFilter(RangeDateFilter):  # type: ignore[misc]
@@ -21,17 +26,100 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc]
         self.title = "day"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = self.parameter_name
-        if start := self._day(f"{name}_from"):
-            queryset = queryset.filter(**{f"{name}__gte": start})
-        if end := self._day(f"{name}_to"):
-            queryset = queryset.filter(**{f"{name}__lt": end + dt.timedelta(days=1)})
+        since, until = days_between(self.used_parameters, self.parameter_name)
+        if since:
+            queryset = queryset.filter(**{f"{self.parameter_name}__gte": since})
+        if until:
+            queryset = queryset.filter(**{f"{self.parameter_name}__lt": until})
         return queryset
 
-    def _day(self, name: str) -> dt.datetime | None:
-        text = self.used_parameters.get(name)
-        try:
-            day = parse_date(text) if isinstance(text, str) else None
-        except ValueError:
-            return None
-        return timezone.make_aware(dt.datetime.combine(day, dt.time.min)) if day else None
+
+def days_between(asked: Mapping[str, Any], name: str) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The first moment of the day name_from, and the first one after the day name_to; None where none is given."""
+    first, last = _day(asked.get(f"{name}_from")), _day(asked.get(f"{name}_to"))
+    return first, last + dt.timedelta(days=1) if last else None
+
+
+def _day(text: Any) -> dt.datetime | None:
+    try:
+        day = parse_date(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return timezone.make_aware(dt.datetime.combine(day, dt.time.min)) if day else None
+
+
+def number(text: Any) -> int | None:
+    """A row's id as it stands in an address; None for anything else."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def lead_search(asked: Mapping[str, Any]) -> LeadSearch:
+    """What the list of leads is asked for in its address."""
+    since, until = days_between(asked, "created_at")
+    return LeadSearch(
+        text=str(asked.get("q", "")).strip(),
+        campaign_id=number(asked.get("campaign__id__exact")),
+        publisher_id=number(asked.get("publisher__id__exact")),
+        status=str(asked.get("status__exact", "")),
+        flag=str(asked.get("flag__exact", "")),
+        reason_code=str(asked.get("reason_code", "")),
+        since=since,
+        until=until,
+    )
+
+
+class Asked(DropdownFilter):  # type: ignore[misc]
+    """A filter that only shows what can be asked for: finding is done in one place, by a search."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset
+
+
+class AskedDays(DaysFilter):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset
+
+
+class CampaignFilter(Asked):
+    title = "campaign"
+    parameter_name = "campaign__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in Campaign.objects.order_by("name").values_list("pk", "name")]
+
+
+class PublisherFilter(Asked):
+    title = "publisher"
+    parameter_name = "publisher__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in Publisher.objects.order_by("name").values_list("pk", "name")]
+
+
+class StatusFilter(Asked):
+    title = "status"
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return Status.choices
+
+
+class FlagFilter(Asked):
+    title = "flag"
+    parameter_name = "flag__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [*(choice for choice in Flag.choices if choice[0]), ("none", Flag.NONE.label)]
+
+
+class ReasonCodeFilter(Asked):
+    """The codes that the instance keeps, and the one that is looked for, whoever gave it."""
+
+    title = "reason code"
+    parameter_name = "reason_code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        codes = list(dict.fromkeys(ReasonCode.objects.values_list("code", flat=True)[:REASON_CODES_OFFERED]))
+        if (asked := request.GET.get(self.parameter_name, "")) and asked not in codes:
+            codes.append(asked)
+        return [(code, code) for code in codes]

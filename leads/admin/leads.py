@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leads.admin.badges import campaign_badge, flag_badge, moment, short, status_badge, two_lines
-from leads.admin.filters import DaysFilter
-from leads.admin.flagging import flag_selection
+from leads.admin.filters import (
+    AskedDays,
+    CampaignFilter,
+    FlagFilter,
+    PublisherFilter,
+    ReasonCodeFilter,
+    StatusFilter,
+    lead_search,
+    number,
+)
+from leads.admin.imports import import_urls, may_import
 from leads.admin.timeline import Entry, in_order, lead_entries, rewritten
-from leads.models import Field, Flag, Lead, ReasonCode
+from leads.lead_search import LeadSearch
+from leads.models import Field, Lead, ReasonCode
 from leads.rights import (
     masked,
     masked_email,
@@ -28,8 +39,10 @@ from leads.rights import (
     open_keys,
     without_personal,
 )
-from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter
+from leads.skin import ChoicesDropdownFilter, ModelAdmin
 
+# A longer number may be a telephone, which is personal data.
+ID_DIGITS = 6
 NAME_KEYS = ("firstname", "first_name", "lastname", "last_name", "surname")
 
 
@@ -47,11 +60,12 @@ class LeadAdmin(ModelAdmin):
     list_display: tuple[str, ...] = ("number", "person", "whose", "judged", "flagged", "received")
     list_display_links = ("number",)
     list_filter: tuple[Any, ...] = (
-        ("campaign", RelatedDropdownFilter),
-        ("publisher", RelatedDropdownFilter),
-        ("status", ChoicesDropdownFilter),
-        ("flag", ChoicesDropdownFilter),
-        ("created_at", DaysFilter),
+        CampaignFilter,
+        PublisherFilter,
+        StatusFilter,
+        FlagFilter,
+        ReasonCodeFilter,
+        ("created_at", AskedDays),
     )
     list_filter_submit = True
     list_select_related = ("campaign", "publisher")
@@ -59,8 +73,8 @@ class LeadAdmin(ModelAdmin):
     show_full_result_count = False
     sortable_by = ()
     search_fields = ("id",)
-    search_help_text = "Lead ID, hash, e-mail or name"
-    actions: tuple[str, ...] = ("flag_valid", "flag_invalid", "flag_returned", "flag_test")
+    search_help_text = "E-mail, telephone, name, lead ID or hash"
+    actions: tuple[Any, ...] = ()
     # What takes a column's place for those who may not see personal data.
     masked_columns: dict[str, str] = {
         "person": "person_masked",
@@ -74,14 +88,31 @@ class LeadAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Lead | None = None) -> bool:
         return False
 
+    def get_urls(self) -> list[Any]:
+        return [*import_urls(self), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"may_import": may_import(request.user), **(extra_context or {})}
+        return super().changelist_view(request, context)  # type: ignore[no-any-return]
+
+    def search(self, request: HttpRequest) -> LeadSearch | None:
+        """What the list is asked for; None where this person may not even know whether somebody is among the leads."""
+        asked = lead_search(request.GET)
+        return asked if may_see_personal_data(request.user) or not _in_values(asked.text) else None
+
+    def found(self, request: HttpRequest) -> QuerySet[Lead]:
+        """The leads that match what the list is asked for."""
+        search = self.search(request)
+        if search is not None:
+            return search.leads()
+        asked = lead_search(request.GET)
+        return replace(asked, text="").leads().filter(pk=number(asked.text.removeprefix("#")) or 0)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
     ) -> tuple[QuerySet[Lead], bool]:
-        term = search_term.strip()
-        if _in_values(term) and not may_see_personal_data(request.user):
-            # Whether somebody is among the leads is personal data too.
-            return queryset.none(), False
-        return (queryset.filter(_matches(term)) if not _in_values(term) else _search_values(queryset, term)), False
+        """All filters and the search box at once: what is shown is what work on all that match is done with."""
+        return self.found(request), False
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         columns = super().get_list_display(request)
@@ -137,22 +168,6 @@ class LeadAdmin(ModelAdmin):
         )
         return format_html('<span class="pt-badges">{}{}</span>', flag_badge(lead.flag, hint), reason)
 
-    @admin.action(description="Flag valid…", permissions=["change"])
-    def flag_valid(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
-        return flag_selection(self, request, queryset, Flag.VALID)
-
-    @admin.action(description="Flag invalid…", permissions=["change"])
-    def flag_invalid(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
-        return flag_selection(self, request, queryset, Flag.INVALID)
-
-    @admin.action(description="Flag returned…", permissions=["change"])
-    def flag_returned(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
-        return flag_selection(self, request, queryset, Flag.RETURNED)
-
-    @admin.action(description="Flag as test…", permissions=["change"])
-    def flag_test(self, request: HttpRequest, queryset: QuerySet[Lead]) -> HttpResponse:
-        return flag_selection(self, request, queryset, Flag.TEST)
-
     def timeline(self, lead: Lead) -> list[Entry]:
         """The lead's way, oldest first."""
         return in_order(lead_entries(lead))
@@ -165,7 +180,7 @@ class LeadAdmin(ModelAdmin):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         lead = (
             Lead.objects.select_related("campaign__advertiser", "publisher", "form", "link")
-            .filter(pk=_number(object_id))
+            .filter(pk=number(object_id) or 0)
             .first()
         )
         if lead is None:
@@ -192,14 +207,21 @@ class LeadAdmin(ModelAdmin):
             "campaign_badge": campaign_badge(lead.campaign),
             "values": _labelled(fields, values),
             "entries": entries,
-            "actions": [
-                (name, description.rstrip("…"))
-                for name, (_, _, description) in self.get_actions(request).items()
-                if name != "delete_selected"
-            ],
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/lead.html", context)
+
+
+def exported(request: HttpRequest, count: int, kind: str, *, masked: bool) -> None:
+    """Writes into the history that somebody took leads along as a file."""
+    how = ", personal data masked" if masked else ""
+    LogEntry.objects.create(
+        user_id=request.user.pk or 0,
+        content_type=ContentType.objects.get_for_model(Lead),
+        object_repr=f"{count:,} leads",
+        action_flag=CHANGE,
+        change_message=f"Exported as {kind.upper()}{how}",
+    )
 
 
 def lead_person(values: dict[str, Any]) -> tuple[str, str]:
@@ -229,30 +251,16 @@ def _labelled(fields: list[Field], values: dict[str, Any]) -> list[tuple[str, st
     return rows + [(key, key, str(value)) for key, value in left.items()]
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-
-
-def _hash(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
-
-
 def _in_values(term: str) -> bool:
-    return bool(term) and not _number(term) and _hash(term) is None
+    """Whether a term is looked for in what was posted, rather than being an id or a hash. Many digits may be a telephone."""
+    digits = term.removeprefix("#")
+    is_id = digits.isascii() and digits.isdigit() and len(digits) <= ID_DIGITS
+    return bool(term) and not is_id and not _is_hash(term)
 
 
-def _matches(term: str) -> Q:
-    if not term:
-        return Q()
-    found = _hash(term)
-    return Q(hash=found) if found else Q(pk=_number(term))
-
-
-def _search_values(queryset: QuerySet[Lead], term: str) -> QuerySet[Lead]:
-    # The text of the JSON column: SQLite keeps what is not ASCII as \u escapes, PostgreSQL as it is.
-    escaped = json.dumps(term)[1:-1]
-    queryset = queryset.annotate(values_text=Cast("values", TextField()))
-    return queryset.filter(Q(values_text__icontains=term) | Q(values_text__icontains=escaped))
+def _is_hash(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

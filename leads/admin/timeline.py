@@ -6,9 +6,17 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from django.urls import reverse
+
 from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
 from leads.models import Flag, Lead, LeadChange, Status
 from leads.models.lead import Via
+
+PLAIN_KINDS = {
+    LeadChange.Kind.IMPORTED: ("Imported", "good"),
+    LeadChange.Kind.MARKED: ("Marked", "busy"),
+    LeadChange.Kind.ERASED: ("Personal data erased", "off"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,11 @@ def _change_entry(change: LeadChange) -> Entry:
     if change.kind == LeadChange.Kind.APPENDED:
         added = [f"{name}: {value}" for name, value in change.data.items()]
         return Entry(change.created_at, f"Data added by {who}", "busy", added)
+    if change.kind in PLAIN_KINDS:
+        title, tone = PLAIN_KINDS[LeadChange.Kind(change.kind)]
+        return Entry(
+            change.created_at, f"{title} by {who}", tone, [change.comment] if change.comment else [], _activity(change)
+        )
     flag = Flag(change.flag)
     if change.via == Via.CLIENT:
         title = f"Flagged {flag.label} by the client’s verdict" + (f" ({change.by})" if change.by else "")
@@ -93,6 +106,12 @@ def _change_entry(change: LeadChange) -> Entry:
     if change.sync_due:
         lines.append("The instance it came from has not been told yet")
     return Entry(change.created_at, title, FLAG_TONES.get(flag, "off"), lines, order=2)
+
+
+def _activity(change: LeadChange) -> str:
+    """The page of the import that a lead came with."""
+    pk = str(change.data.get("activity", ""))
+    return reverse("admin:leads_activity_change", args=[pk]) if pk.isascii() and pk.isdigit() else ""
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

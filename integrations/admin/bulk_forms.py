@@ -1,0 +1,150 @@
+"""What each bulk action asks for, and who may ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from integrations.delivery import accepting
+from integrations.models import Delivery, Integration, IntegrationState
+from leads.admin.flagging import FlagForm
+from leads.rights import ERASE, EXPORT
+from leads.skin import Textarea
+
+CHANGE_LEAD = "leads.change_lead"
+CHANGE_DELIVERY = "integrations.change_delivery"
+NO_INTEGRATION = "No integration of these leads’ campaigns takes leads. Add one, configure it, and switch it on first."
+
+
+class _Nothing(forms.Form):
+    def params(self) -> dict[str, Any]:
+        return {}
+
+
+class _To(forms.Form):
+    """At which integrations: those of the chosen leads' campaigns."""
+
+    integrations = forms.MultipleChoiceField(
+        label="Integrations",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one integration."},
+    )
+
+    def __init__(self, *args: Any, rows: QuerySet[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        campaigns = set(rows.order_by().values_list("campaign_id", flat=True).distinct())
+        offered = [row for found in accepting(campaigns, Delivery.Kind.LEAD).values() for row in found]
+        field = self.fields["integrations"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(str(row.pk), _offer(row)) for row in offered]
+        self.nothing_to_offer = "" if offered else NO_INTEGRATION
+        if len(offered) == 1:
+            self.initial.setdefault("integrations", [str(offered[0].pk)])
+
+    def params(self) -> dict[str, Any]:
+        return {"integrations": [int(pk) for pk in self.cleaned_data.get("integrations", ())]}
+
+
+class _Mark(_To):
+    comment = forms.CharField(
+        required=False, max_length=10_000, widget=Textarea(attrs={"rows": 3}), help_text="How you know. Kept with each."
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {**super().params(), "comment": self.cleaned_data.get("comment", "").strip()}
+
+
+class _Erase(forms.Form):
+    sure = forms.BooleanField(
+        label="Yes, erase it. It can’t be brought back.", error_messages={"required": "Tick that you are sure."}
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {}
+
+
+class _Export(forms.Form):
+    format = forms.ChoiceField(
+        choices=[("csv", "CSV"), ("xlsx", "Excel workbook (XLSX)")], widget=forms.RadioSelect, initial="csv"
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {}
+
+
+def _offer(row: Integration) -> str:
+    on = row.state == IntegrationState.ON
+    note = "" if on else f" – {row.get_state_display().lower()}: leads wait there until it is on"
+    return f"{row.name} ({row.campaign.name}){note}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One action as its page asks for it."""
+
+    name: str
+    title: str
+    right: str
+    help: str = ""
+    form: Callable[..., Any] = _Nothing
+    danger: bool = False
+    wants_rows: bool = False
+
+
+LEAD_ASKINGS: Mapping[str, Asking] = MappingProxyType(
+    {
+        asking.name: asking
+        for asking in (
+            Asking(
+                "flag", "Flag", CHANGE_LEAD, "The instance that a lead came from is told of its flag.", form=FlagForm
+            ),
+            Asking(
+                "deliver", "Deliver", CHANGE_LEAD,
+                "What was handed to an integration before is left out. Each lead goes to integrations of its own campaign only.",
+                form=_To, wants_rows=True,
+            ),
+            Asking(
+                "resend", "Send again", CHANGE_LEAD,
+                "Each goes out once more as a new delivery, also where the client has it already, unless they accepted it.",
+                form=_To, wants_rows=True,
+            ),
+            Asking(
+                "mark_delivered", "Mark delivered", CHANGE_LEAD,
+                "For what reached the client in another way. Nothing is sent.", form=_Mark, wants_rows=True,
+            ),
+            Asking(
+                "mark_undelivered", "Mark undelivered", CHANGE_LEAD,
+                "For what the client never got, whatever their instance said. Nothing is sent.",
+                form=_Mark, wants_rows=True,
+            ),
+            Asking("export", "Export", EXPORT, form=_Export),
+            Asking(
+                "erase", "Erase personal data", ERASE,
+                "Names, addresses and all else that was posted go for good, here and in what was sent and answered. "
+                "Counts, states, reason codes and times stay. Whoever got a lead keeps what they got.",
+                form=_Erase, danger=True,
+            ),
+        )
+    }
+)  # fmt: skip
+
+DELIVERY_ASKINGS: Mapping[str, Asking] = MappingProxyType(
+    {
+        asking.name: asking
+        for asking in (
+            Asking(
+                "release", "Release", CHANGE_DELIVERY,
+                "Sends what waits, is in doubt or was given up, with the mapping of now. What is in doubt may arrive twice.",
+            ),
+            Asking(
+                "replay", "Replay", CHANGE_DELIVERY,
+                "Sends each lead once more to the same integration, as a new delivery with the mapping of now.",
+            ),
+        )
+    }
+)  # fmt: skip
