@@ -24,7 +24,7 @@ MANIFEST = Manifest(
             "signing_secret",
             "Signing secret",
             type="secret",
-            help="Both sides have the same one, so that the receiver knows that a lead is from you. It starts with whsec_.",
+            help="The receiver gives it to you, or you to them: both sides have the same one. It starts with whsec_.",
             pattern=_SECRET,
             pattern_help=_SECRET_HELP,
         ),
@@ -56,5 +56,5 @@ MANIFEST = Manifest(
         ),
     ),
     help="The receiver gets each lead as JSON, signed as Standard Webhooks describe it. Agree on an address, on the names of "
-    "the fields and on a signing secret; what the receiver has to check is in the connector's notes.",
+    "the fields and on a signing secret. What the receiver has to check is written up at www.standardwebhooks.com.",
 )
