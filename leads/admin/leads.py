@@ -75,6 +75,7 @@ class LeadAdmin(ModelAdmin):
     search_fields = ("id",)
     search_help_text = "E-mail, telephone, name, lead ID or hash"
     actions: tuple[Any, ...] = ()
+    list_before_template = "console/lead_list_head.html"
     # What takes a column's place for those who may not see personal data.
     masked_columns: dict[str, str] = {
         "person": "person_masked",
