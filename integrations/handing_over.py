@@ -28,6 +28,9 @@ NO_TARGET = "none of the chosen integrations is of its campaign"
 class _AtIntegrations:
     """What a deed at chosen integrations knows: where each lead stands there. Params: integrations, a list of ids."""
 
+    by_verdict = False
+    """Whether the client's verdict matters: it costs another look-up for each lead and integration."""
+
     def __init__(self, params: Params) -> None:
         ids = set(params.get("integrations") or ())
         if not ids:
@@ -50,7 +53,7 @@ class _AtIntegrations:
             latest = Delivery.objects.filter(
                 lead=OuterRef("pk"), integration=integration.pk, kind=Delivery.Kind.LEAD
             ).order_by("-pk")
-            for name in ("state", "verdict"):
+            for name in ("state", "verdict") if self.by_verdict else ("state",):
                 here = When(campaign=integration.campaign_id, then=Subquery(latest.values(name)[:1]))
                 annotations[f"{name}_{integration.pk}"] = Case(here, default=Value(None))
         return rows.annotate(**annotations), ("campaign_id", *annotations)
@@ -68,7 +71,7 @@ class _AtIntegrations:
     def _at_each(self, row: Row) -> Iterator[tuple[Integration, str]]:
         for integration in self.integrations:
             if integration.campaign_id == row["campaign_id"]:
-                state, verdict = row[f"state_{integration.pk}"], row[f"verdict_{integration.pk}"]
+                state, verdict = row[f"state_{integration.pk}"], row.get(f"verdict_{integration.pk}")
                 yield integration, self.why_not_there(integration.name, state, verdict)
 
     def _targets(self, row: Row) -> list[Integration]:
@@ -103,6 +106,7 @@ def _queued(integration: Integration) -> str:
 
 class _Resending(_Delivering):
     resend = True
+    by_verdict = True
 
     def why_not_there(self, name: str, state: str | None, verdict: str | None) -> str:
         if state in (DeliveryState.QUEUED, DeliveryState.SENDING):
@@ -142,8 +146,10 @@ class _Marking(_AtIntegrations):
                 if delivery is not None:
                     changed.append((delivery.pk, *self._marked(delivery, reason)))
                 else:
-                    added.append((uuid7(), integration.pk, Delivery.Kind.LEAD, row["pk"], row["testing"], self.state))
-                    added[-1] += (reason, None, timezone.now())
+                    added.append(
+                        (uuid7(), integration.pk, Delivery.Kind.LEAD, row["pk"], row["testing"], self.state, reason)
+                        + (None, timezone.now())
+                    )
         update_rows(Delivery, ["id"], ["state", "reason", "next_try_at", "delivered_at", "next_poll_at"], changed)
         insert_rows(
             Delivery,

@@ -29,7 +29,7 @@ from leads.activity import (
 from leads.catalog import compiled_form
 from leads.database import uuid7
 from leads.forms import Cleaned, CompiledForm, clean
-from leads.intake import LeadRow, body_digest, leads_insert
+from leads.intake import KeyReused, LeadRow, body_digest, leads_insert
 from leads.models import (
     Activity,
     ActivityItem,
@@ -261,18 +261,9 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
     form = _form(activity.campaign_id, params["form"], params["publisher"], params["link"])
     take = _Rows(form, params)
     keys = {item.pk: f"import:{activity.campaign_id}:{params['digest'][:32]}:{item.subject}" for item in items}
-    before = dict(
-        Lead.objects.filter(publisher=params["publisher"], idempotency_key__in=keys.values()).values_list(
-            "idempotency_key", "pk"
-        )
-    )
     results: dict[int, Result] = {}
     rows: dict[int, LeadRow] = {}
     for item in items:
-        if (lead_id := before.get(keys[item.pk])) is not None:
-            words = "This row of the same file was taken in before."
-            results[item.pk] = Result(ItemState.SKIPPED, words, lead_id, clear_data=True)
-            continue
         if item.data is None:
             results[item.pk] = Result(ItemState.FAILED, "The row is not kept any more. Upload the file again.")
             continue
@@ -294,12 +285,22 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
             body_digest=body_digest(list(cleaned.values.items()), "import"),
             email_key=form.email_key(cleaned.values),
         )
-    notes = {}
-    for (pk, _), lead_id in zip(rows.items(), leads_insert(list(rows.values())) if rows else (), strict=True):
-        if isinstance(lead_id, Exception):
+    notes: dict[int, int] = {}
+    taken = dict(zip(rows, leads_insert(list(rows.values())) if rows else (), strict=True))
+    ids = [lead_id for lead_id in taken.values() if not isinstance(lead_id, Exception)]
+    ours = dict(Lead.objects.filter(pk__in=ids).values_list("pk", "hash"))
+    for pk, lead_id in taken.items():
+        if isinstance(lead_id, KeyReused):
+            words = "This row of the same file was taken in before, with other values or columns."
+            results[pk] = Result(ItemState.SKIPPED, words, clear_data=True)
+        elif isinstance(lead_id, Exception):
             raise lead_id
-        results[pk] = Result(ItemState.DONE, "Taken in.", lead_id, clear_data=True)
-        notes[lead_id] = pk
+        elif ours[lead_id] != rows[pk].hash:
+            words = "This row of the same file was taken in before."
+            results[pk] = Result(ItemState.SKIPPED, words, lead_id, clear_data=True)
+        else:
+            results[pk] = Result(ItemState.DONE, "Taken in.", lead_id, clear_data=True)
+            notes[lead_id] = pk
     subjects = {item.pk: item.subject for item in items}
     said = f"lawful basis confirmed by {params['lawful_basis']['by']}"
     leads_note(
@@ -344,7 +345,7 @@ KIND = Kind("import", "Import", _Checking, _take_rows, waits=True)
 
 def _form(campaign_id: int | None, form_id: int, publisher_id: int, link_id: int | None) -> CompiledForm:
     """The form, where this campaign may take leads of this publisher now. Raises ActivityError."""
-    campaign = Campaign.objects.filter(pk=campaign_id).first()
+    campaign = Campaign.objects.filter(pk=campaign_id or 0).first()
     if campaign is None:
         raise ActivityError("The campaign is not there any more.")
     if campaign.status != Campaign.Status.ACTIVE:

@@ -66,8 +66,12 @@ def _rows_erase(personal: Mapping[int, tuple[str, ...]]) -> None:
     """Rows of imports that failed and are kept to be mended may be of the same person: their e-mail or telephone says so."""
     telling = {value.lower() for values in personal.values() for value in values if _tells(value)}
     rows = ActivityItem.objects.filter(data__isnull=False).values_list("pk", "data")
-    hit = [pk for pk, data in rows.iterator(1_000) if any(cell.strip().lower() in telling for cell in data["cells"])]
+    hit = [pk for pk, data in rows.iterator(1_000) if data and _is_of(data["cells"], telling)]
     update_rows(ActivityItem, ["id"], ["data"], [(pk, None) for pk in hit])
+
+
+def _is_of(cells: Iterable[str], telling: Collection[str]) -> bool:
+    return any(cell.strip().lower() in telling for cell in cells)
 
 
 def _tells(value: str) -> bool:

@@ -163,7 +163,7 @@ def _delimiter(text: str) -> str:
 
 def _csv_rows(file: BinaryIO, layout: Layout) -> Iterator[list[str]]:
     # Kept from closing the file that it was given.
-    text = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), encoding=layout.encoding, newline="")  # type: ignore[type-var]
+    text = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), encoding=layout.encoding, newline="")
     reader = csv.reader(text, delimiter=layout.delimiter)
     number = 0
     while True:

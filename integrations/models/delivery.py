@@ -32,7 +32,7 @@ class Delivery(models.Model):
     key = models.UUIDField(unique=True)
     integration = models.ForeignKey(Integration, models.CASCADE, related_name="deliveries", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    lead = models.ForeignKey(Lead, models.CASCADE, null=True, related_name="deliveries")
+    lead = models.ForeignKey(Lead, models.CASCADE, null=True, related_name="deliveries", db_index=False)
     data = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     test = models.BooleanField(default=False, db_default=False)
     resend = models.BooleanField(default=False, db_default=False, help_text="Sent again on purpose.")
@@ -62,6 +62,8 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["integration", "id"], name="delivery_integration"),
+            # Where a lead stands at an integration: its latest delivery there.
+            models.Index(fields=["lead", "integration", "id"], name="delivery_lead"),
             models.Index(
                 fields=["integration", "next_try_at"], name="delivery_due", condition=models.Q(state="queued")
             ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import openpyxl
 import pytest
@@ -21,8 +23,8 @@ from tests.activity.conftest import MakeDelivery, MakeLead
 pytestmark = pytest.mark.django_db
 
 
-def read_csv(pieces: object) -> list[dict[str, str]]:
-    text = b"".join(pieces).decode("utf-8-sig")  # type: ignore[call-overload]
+def read_csv(pieces: Iterable[bytes]) -> list[dict[str, str]]:
+    text = b"".join(pieces).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -108,8 +110,8 @@ def test_who_may_not_read_personal_data_gets_it_masked(lead: MakeLead, campaign:
         assert b"Ada" not in data
 
 
-def test_a_download_begins_before_all_is_read(lead: MakeLead, django_assert_max_num_queries: object) -> None:
+def test_a_download_begins_before_all_is_read(lead: MakeLead, django_assert_max_num_queries: Any) -> None:
     for _ in range(5):
         lead()
-    with django_assert_max_num_queries(5):  # type: ignore[operator]
+    with django_assert_max_num_queries(5):
         assert len(list(islice(leads_csv(Lead.objects.all()), 1))) == 1
