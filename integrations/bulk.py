@@ -16,6 +16,7 @@ from integrations.handing_over import DELIVER, ERASE, MARK_DELIVERED, MARK_UNDEL
 from integrations.models import Delivery, DeliveryState, IntegrationState
 from integrations.selections import DeliverySelection, Selection, delivery_selection, lead_selection, selection_kept
 from leads import activity as activities
+from leads import activity_work as working
 from leads import imports
 from leads.activity import ActivityError, Kind
 from leads.bulk import FLAG, Action, DryRun, Found, Params, Row, action_dry_run, action_kind
@@ -142,8 +143,8 @@ def activity_label(activity: Activity) -> str:
 
 
 def activity_work(activity_id: int) -> None:
-    """Work an activity of whatever kind; see leads/activity.py."""
-    activities.activity_work(activity_id, KINDS)
+    """Work an activity of whatever kind; see leads/activity_work.py."""
+    working.activity_work(activity_id, KINDS)
 
 
 def activity_failures_csv(activity: Activity) -> Iterator[str]:

@@ -18,7 +18,8 @@ from integrations.reconciliation import (
     updates_due,
     verdicts_apply,
 )
-from leads.activity import WORK_TASK, activities_due
+from leads.activity import WORK_TASK
+from leads.activity_work import activities_due
 from leads.imports import imports_purge
 from leads.status import STATUS_SYNC_TASK
 from leads.wake import wake

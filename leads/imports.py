@@ -1,4 +1,6 @@
-"""Importing leads from files: upload, map the columns, check every row, take them in as intake does, mend what failed.
+"""Importing leads from files: check every row, take them in as intake does, mend what failed.
+
+Reading a file and mapping its columns is in leads/import_files.py; pages find all of it here.
 
 An import is an activity (leads/activity.py): its preparation reads and checks every row, then it waits for a person, then its
 rows become leads. The checks are those of posted leads. A row's idempotency key is made of the file's digest and the row's
@@ -8,13 +10,10 @@ number, so taking the same file in twice makes no lead twice.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Protocol, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from leads.activity import (
@@ -29,6 +28,18 @@ from leads.activity import (
 from leads.catalog import compiled_form
 from leads.database import uuid7
 from leads.forms import Cleaned, CompiledForm, clean
+from leads.import_files import (
+    ROW_COLUMN,
+    WRONG_COLUMN,
+    columns_digest,
+    file_rows,
+    import_offer,
+    import_problems,
+    import_sample,
+    import_upload,
+    input_labels,
+    own_columns,
+)
 from leads.intake import KeyReused, LeadRow, body_digest, leads_insert
 from leads.models import (
     Activity,
@@ -44,96 +55,21 @@ from leads.models import (
     Status,
 )
 from leads.status import leads_note
-from leads.tables import Layout, Unreadable, column_letters, columns_named, csv_line, layout_detect, table_rows
+from leads.tables import Unreadable, column_letters, csv_line
 
-CHUNK = 1024 * 1024
+__all__ = [
+    "KIND",
+    "import_check",
+    "import_failures_csv",
+    "import_offer",
+    "import_problems",
+    "import_sample",
+    "import_take",
+    "import_upload",
+    "imports_purge",
+]
+
 CHECK_BATCH = 500
-ROW_COLUMN, WRONG_COLUMN = "Row in the file", "What is wrong"
-
-
-class Upload(Protocol):
-    """An uploaded file, as Django gives it."""
-
-    def chunks(self) -> Iterable[bytes]: ...
-
-
-def import_upload(upload: Upload, *, name: str, campaign: Campaign, by: str) -> ImportFile:
-    """Keep an uploaded file and read its start: columns, encoding, delimiter. Raises Unreadable with words."""
-    with tempfile.TemporaryFile() as file:
-        size, digest = 0, hashlib.sha256()
-        for piece in upload.chunks():
-            size += len(piece)
-            if size > settings.IMPORT_MAX_BYTES:
-                raise Unreadable(f"This file is larger than {settings.IMPORT_MAX_BYTES // CHUNK} MB. Split it.")
-            digest.update(piece)
-            file.write(piece)
-        layout = layout_detect(cast(BinaryIO, file))
-        first = next(table_rows(cast(BinaryIO, file), layout), None)
-        if first is None:
-            raise Unreadable("This table has no rows.")
-        made = ImportFile(
-            campaign=campaign,
-            name=name[:255],
-            size=size,
-            digest=digest.hexdigest(),
-            format=layout.format,
-            encoding=layout.encoding,
-            delimiter=layout.delimiter,
-            columns=columns_named(first[1]),
-            by=by[:200],
-            created_at=timezone.now(),
-        )
-        file.seek(0)
-        with transaction.atomic():
-            made.save()
-            number = 0
-            while piece := file.read(CHUNK):
-                ImportChunk.objects.create(file=made, number=number, data=piece)
-                number += 1
-    return made
-
-
-def import_sample(file: ImportFile, rows: int = 5) -> list[list[str]]:
-    """The first rows under the columns, to show."""
-    reader = _rows(file)
-    return [cells for (_, cells), _ in zip(reader, range(rows), strict=False)]
-
-
-def import_offer(file: ImportFile, form: CompiledForm) -> dict[str, str]:
-    """A mapping (column to input key) to begin with: the one that was used for these columns before, else by name."""
-    keys = {made.key for made in form.inputs.values()}
-    known = ImportMapping.objects.filter(campaign=file.campaign_id, form=form.id, columns=_columns_digest(file.columns))
-    for earlier in known:
-        kept = {_plain(column): key for column, key in earlier.mapping.items() if key in keys}
-        return {column: kept[_plain(column)] for column in file.columns if _plain(column) in kept}
-    by_name = {_plain(key): key for key in keys}
-    for field in form.fields:
-        if field.label and field.name in keys:
-            by_name.setdefault(_plain(field.label), field.name)
-    offered: dict[str, str] = {}
-    for column in file.columns:
-        key = by_name.get(_plain(column))
-        if key is not None and key not in offered.values():
-            offered[column] = key
-    return offered
-
-
-def import_problems(file: ImportFile, form: CompiledForm, mapping: Mapping[str, str]) -> list[str]:
-    """What keeps a mapping from being used, in words; empty when it can be."""
-    labels = _labels(form)
-    used = [key for column, key in mapping.items() if column in file.columns and key]
-    problems = [
-        f"{labels[key]} is filled from two columns."
-        for key in dict.fromkeys(used)
-        if used.count(key) > 1 and key in labels
-    ]
-    problems += [f"This form has no input “{key}”." for key in used if key not in labels]
-    problems += [
-        f"{labels[made.key]} is required, and no column is mapped to it."
-        for made in form.inputs.values()
-        if made.required and made.key not in used
-    ]
-    return problems if used else ["Map at least one column.", *problems]
 
 
 def import_check(
@@ -158,7 +94,7 @@ def import_check(
     ImportMapping.objects.update_or_create(
         campaign_id=file.campaign_id,
         form_id=form_id,
-        columns=_columns_digest(file.columns),
+        columns=columns_digest(file.columns),
         defaults={"mapping": kept},
     )
     params = {
@@ -196,7 +132,7 @@ def import_take(activity: Activity, *, lawful_basis: bool, by: str) -> Activity:
 
 def import_failures_csv(activity: Activity) -> Iterator[str]:
     """The rows that failed as they were uploaded, with their number and what is wrong behind; to be mended and uploaded."""
-    yield csv_line([*_own_columns(activity.params["columns"]), ROW_COLUMN, WRONG_COLUMN])
+    yield csv_line([*own_columns(activity.params["columns"]), ROW_COLUMN, WRONG_COLUMN])
     places = [place for place, name in enumerate(activity.params["columns"]) if name not in (ROW_COLUMN, WRONG_COLUMN)]
     failed = ActivityItem.objects.filter(activity=activity, state=ItemState.FAILED).order_by("subject")
     for row, words, data in failed.values_list("subject", "words", "data").iterator(1_000):
@@ -231,7 +167,7 @@ class _Checking:
             file = ImportFile.objects.filter(pk=params["file"]).first()
             if file is None:
                 raise ActivityError("The file is not kept any more. Upload it again.")
-            self._reader = _rows(file, behind=activity.prepared_to)
+            self._reader = file_rows(file, behind=activity.prepared_to)
         take = _Rows(form, params)
         items = []
         try:
@@ -321,7 +257,7 @@ class _Rows:
         places = {name: place for place, name in enumerate(params["columns"])}
         self._mapped = [(places[column], wires[key]) for column, key in params["mapping"].items() if key in wires]
         self._columns = {wire: column_letters(place) for place, wire in self._mapped}
-        self._labels = {wire: _labels(form)[made.key] for wire, made in form.inputs.items()}
+        self._labels = {wire: input_labels(form)[made.key] for wire, made in form.inputs.items()}
 
     def clean(self, cells: Sequence[str]) -> Any:
         """What the form's check makes of a row: Cleaned, or its errors."""
@@ -358,44 +294,3 @@ def _form(campaign_id: int | None, form_id: int, publisher_id: int, link_id: int
     if form is None:
         raise ActivityError("This campaign has no such form.")
     return form
-
-
-def _labels(form: CompiledForm) -> dict[str, str]:
-    """Input key to what a person calls it."""
-    labels = {}
-    for made in form.inputs.values():
-        name, _, part = made.key.partition(".")
-        field = next(field for field in form.fields if field.name == name)
-        labels[made.key] = (field.label or field.name) + (f" ({part})" if part else "")
-    return labels
-
-
-def _rows(file: ImportFile, *, behind: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """The rows under the columns, behind a row number."""
-    width = len(file.columns)
-    with tempfile.TemporaryFile() as copy:
-        for piece in (
-            ImportChunk.objects.filter(file=file).order_by("number").values_list("data", flat=True).iterator(4)
-        ):
-            copy.write(piece)
-        if not copy.tell():
-            raise Unreadable("The file is not kept any more. Upload it again.")
-        layout = Layout(file.format, file.encoding, file.delimiter)
-        rows = table_rows(cast(BinaryIO, copy), layout)
-        next(rows, None)
-        for number, cells in rows:
-            if number > behind:
-                yield number, cells[:width]
-
-
-def _own_columns(columns: Sequence[str]) -> list[str]:
-    return [name for name in columns if name not in (ROW_COLUMN, WRONG_COLUMN)]
-
-
-def _columns_digest(columns: Sequence[str]) -> str:
-    names = sorted(_plain(name) for name in _own_columns(columns))
-    return hashlib.sha256("\0".join(names).encode()).hexdigest()
-
-
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))

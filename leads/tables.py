@@ -22,6 +22,8 @@ ENCODING_WORDS = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
     "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
     "cp1252": "Windows-1252, because it is not UTF-8: look whether letters such as é and ü are right",
 }
 MOST_COLUMNS = 500

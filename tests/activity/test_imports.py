@@ -28,7 +28,7 @@ from leads.imports import (
     imports_purge,
 )
 from leads.models import Activity, ActivityItem, Campaign, ImportChunk, ImportFile, Lead, LeadChange
-from leads.tables import Unreadable
+from leads.tables import DELIMITERS, ENCODING_WORDS, Unreadable
 from tests.activity.conftest import worked
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +146,7 @@ def test_files_as_spreadsheets_save_them_are_read(delimiter: str, encoding: str,
     content = GOOD.replace(",", delimiter).replace("Ada", 'Zoë "Z" Müller').replace("\n", "\r\n")
     content = content.replace('Zoë "Z" Müller', '"Zoë ""Z"" Müller"')
     file = upload(content.encode(encoding))
+    assert (DELIMITERS[file.delimiter], ENCODING_WORDS[file.encoding]) != ("", "")
     assert file.columns == ["First name", "E-mail", "Telephone", "Country"]
     take(check(file))
     assert Lead.objects.get(email_key="ada@example.test").values["firstName"] == 'Zoë "Z" Müller'

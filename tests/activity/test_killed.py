@@ -16,7 +16,7 @@ from django.db import connection
 from integrations.bulk import bulk_start
 from integrations.models import Delivery, Integration
 from integrations.selections import LeadSelection
-from leads.activity import activities_due
+from leads.activity_work import activities_due
 from leads.lead_search import LeadSearch
 from leads.models import Activity, ActivityItem
 from tests.activity.conftest import MakeLead
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WORKER = """
 import sys, django
 django.setup()
-from leads import activity
+from leads import activity_work as working
 from integrations.bulk import activity_work
-activity.LEASE_SECONDS = 0.5
-activity.BATCH = 5
+working.LEASE_SECONDS = 0.5
+working.BATCH = 5
 activity_work(int(sys.argv[1]))
 """
 

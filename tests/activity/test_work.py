@@ -9,21 +9,20 @@ import pytest
 from django.utils import timezone
 
 from integrations.bulk import KINDS
-from leads import activity as activities
+from leads import activity_work as working
 from leads.activity import (
     Kind,
     Preparer,
     Result,
-    activities_due,
     activity_cancel,
     activity_failures_csv,
     activity_progress,
     activity_results,
     activity_retry_failed,
     activity_start,
-    activity_work,
     items_add,
 )
+from leads.activity_work import activities_due, activity_work
 from leads.models import Activity, ActivityItem, ItemState, Lead, LeadChange
 from leads.models.lead import Via
 from leads.status import leads_note
@@ -60,7 +59,7 @@ def kinds(work: Work) -> dict[str, Kind]:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activities, "BATCH", 3)
+    monkeypatch.setattr(working, "BATCH", 3)
 
 
 @pytest.fixture
@@ -134,7 +133,7 @@ def test_while_a_worker_lives_no_other_touches_its_activity_and_a_late_one_write
     assert len(seen()) == 10
 
     Activity.objects.filter(pk=activity.pk).update(state="running", fence=7)
-    assert activities._held(activity.pk, fence=6) is None
+    assert working._held(activity.pk, fence=6) is None
 
 
 def test_one_bad_row_fails_alone_with_words_and_retry_takes_up_that_one_only(activity: Activity) -> None:
@@ -149,7 +148,7 @@ def test_one_bad_row_fails_alone_with_words_and_retry_takes_up_that_one_only(act
     activity.refresh_from_db()
     assert (activity.state, activity.done, activity.failed) == ("done", 9, 1)
     first = activity_results(activity, limit=3)[0]
-    assert (first.subject, first.state, first.words) == (bad, "failed", activities.OUR_FAULT)
+    assert (first.subject, first.state, first.words) == (bad, "failed", working.OUR_FAULT)
     assert len(list(activity_failures_csv(activity))) == 2
 
     retry = activity_retry_failed(activity, by="grace", token="retry-1")
@@ -182,7 +181,7 @@ def test_cancelling_before_it_begins_does_nothing_to_any_lead(activity: Activity
 
 
 def test_a_long_activity_lets_others_have_their_turn(activity: Activity, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activities, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(working, "SLICE_SECONDS", 0.0)
     for done in (3, 6, 9):
         activity_work(activity.pk, kinds(remember))
         activity.refresh_from_db()
