@@ -56,7 +56,7 @@ class _Read(dict[str, Any]):
         super().__init__(values)
         self.names: set[str] = set()
 
-    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, name: str, default: Any = None) -> Any:
         self.names.add(name)
         return super().get(name, default)
 
@@ -124,6 +124,9 @@ class _Talk:
             self.values.names |= before
         if (check := connector.check) is not None:
             self._do(lambda: self._step(check))
+        if not self.calls.answers and connector.authenticate is not None:
+            # All that was said by now comes from a token of before: nobody has answered yet.
+            self._do(lambda: token_get(connector, self.values, fresh=True, calls=self.calls))
         self.asked.passed = not self.asked.problem and not settings_problems(connector, self.values)
 
     def _options(self, name: str, *, required: bool) -> None:

@@ -126,15 +126,22 @@ def values_dialog(
     counts = value_counts(integration, name) if source == "field" else {}
     theirs = [(str(c["value"]), str(c.get("label") or c["value"])) for c in row.row.remote_choices]
     known = {value.casefold(): value for value, _ in theirs}
+    called = {label.casefold(): value for value, label in theirs}
+    names = row.own.names.get(name, {})
     ours = dict.fromkeys([*row.own.choices.get(name, ()), *counts, *(key for key in value_map if key != DEFAULT_KEY)])
     folded = {own.casefold(): target for own, target in value_map.items()}
     pairs = []
     for own in ours:
         chosen = folded.get(own.casefold())
         joined = chosen is None and own.casefold() in known
+        if chosen is None and not joined:
+            # By what they are called: GB is the United Kingdom on both sides. For a person to use, so not joined yet.
+            label = names.get(own, own).casefold()
+            chosen = known.get(label) or called.get(label)
         pairs.append(
             {
                 "own": own,
+                "label": names.get(own, own),
                 "count": counts.get(own, 0),
                 "target": known[own.casefold()] if joined else chosen,
                 "left_out": chosen == "",

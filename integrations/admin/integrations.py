@@ -170,7 +170,8 @@ class IntegrationAdmin(ModelAdmin):
                     return HttpResponseNotAllowed(["POST"])
                 return self._of_one(request, object_id, pages[name])
 
-            return self.admin_site.admin_view(view)
+            wrapped: Callable[..., HttpResponse] = self.admin_site.admin_view(view)
+            return wrapped
 
         own = [path(f"<str:object_id>/{n}/", view_of(n), name=f"integrations_integration_{n}") for n in pages]
         return [*own, *super().get_urls()]

@@ -52,13 +52,14 @@ def _their_form(
 ) -> dict[str, Any]:
     """The mapping table where their form is one that the page does not show yet; what was chosen on the page stays."""
     assert asked.form is not None
-    stored = integration.all_settings
+    stored = {box.name: box.default for box in connector.manifest.settings} | integration.all_settings
     same_source = all(str(stored.get(name) or "") == str(values.get(name) or "") for name in asked.form_read)
-    if integration.discovered_at is not None and same_source:
+    changed = integration.discovered_at is None or bool(form_diff(mapping_columns(integration), asked.form))
+    if integration.discovered_at is not None and (same_source or not changed):
         if "pulled" in request.POST:
             # The settings were changed, and changed back: the stored rows again.
             return _drawn(request, integration, connector, None)
-        return {"form_changed": bool(form_diff(mapping_columns(integration), asked.form))}
+        return {"form_changed": changed}
     if request.POST.get("pulled_digest") == form_digest(asked.form):
         return {}
     return _drawn(request, integration, connector, asked.form)

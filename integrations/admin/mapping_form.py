@@ -74,14 +74,14 @@ class MappingTable:
         self, form: RemoteForm, stored: Iterable[FieldMapping], renames: Mapping[str, str]
     ) -> list[FieldMapping]:
         known = {renames.get(row.remote_key, row.remote_key): row for row in stored}
-        for key, row in known.items():
-            row.remote_key = key
+        for key, kept in known.items():
+            kept.remote_key = key
         entries = [entry for entry in form.fields if not entry.sync]
         new = [entry for entry in entries if entry.key not in known]
         same = {found.remote_key: found.name for found in suggest(new, self.own.fields) if found.reason == SAME_NAME}
         rows = []
         for position, entry in enumerate(entries):
-            row = known.pop(entry.key, None)
+            row: FieldMapping | None = known.pop(entry.key, None)
             if row is None:
                 name = same.get(entry.key, "")
                 row = FieldMapping(integration=self.integration, remote_key=entry.key, state=State.NEW)
@@ -90,26 +90,26 @@ class MappingTable:
                 row.state = State.CURRENT
             row_describe(row, entry, position)
             rows.append(row)
-        for row in known.values():
-            if row.state != State.EXTRA:
-                row.state = State.VANISHED
-            rows.append(row)
+        for gone in known.values():
+            if gone.state != State.EXTRA:
+                gone.state = State.VANISHED
+            rows.append(gone)
         return rows
 
     def _suggest(self) -> None:
         """For rows without a choice, which of our fields may be theirs, with the reason."""
-        open_rows = [form for form in self.rows if not form.made[0] and form.row.state != State.VANISHED]
-        entries = [RemoteField(form.row.remote_key, form.row.remote_label, form.row.remote_type) for form in open_rows]
-        # Its reason "the only e-mail field" looks at all of their fields.
-        rest = [form.row for form in self.rows if form not in open_rows and form.row.state != State.VANISHED]
-        others = [RemoteField(row.remote_key, row.remote_label, row.remote_type) for row in rest]
-        found = {entry.remote_key: entry for entry in suggest([*entries, *others], self.own.fields)}
-        for form in open_rows:
-            form.suggestion = found.get(form.row.remote_key)
+        theirs = [form for form in self.rows if form.row.state != State.VANISHED]
+        entries = [RemoteField(form.row.remote_key, form.row.remote_label, form.row.remote_type) for form in theirs]
+        # Of all of their fields, for a reason may be that it is the only one of its type.
+        found = {entry.remote_key: entry for entry in suggest(entries, self.own.fields)}
+        for form in theirs:
+            form.suggestion = None if form.made[0] else found.get(form.row.remote_key)
 
     def look_at(self, lead: LeadFacts | None, *, clear: bool = True) -> None:
         """Fill the column that shows what becomes of a lead; masked for those who may not see personal data."""
-        for form in [*self.rows, *self.extra] if lead is not None else ():
+        if lead is None:
+            return
+        for form in [*self.rows, *self.extra]:
             look = form.look_at(lead)
             form.look = (
                 look if clear else Look(masked(look.raw), masked(look.value), look.problem and "It can’t be made.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,8 @@ class Own:
     labels: Mapping[str, str]
     choices: Mapping[str, Sequence[str]]
     fields: Sequence[OwnField] = ()
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the values of a choice are called."""
 
     def options(self, current: str) -> list[tuple[str, Any]]:
         """The dropdown of one row; what is chosen stays on offer when the form has it no longer."""
@@ -64,6 +66,7 @@ def own_inputs(integration: Integration) -> Own:
     """What the campaign's forms have, each input once."""
     labels: dict[str, str] = {}
     choices: dict[str, Sequence[str]] = {}
+    names: dict[str, dict[str, str]] = {}
     fields = []
     for entry in own_fields(integration):
         for key in entry.inputs:
@@ -72,7 +75,8 @@ def own_inputs(integration: Integration) -> Own:
             labels.setdefault(key, _label(entry, key))
             if entry.choices and not key.endswith(".terms"):
                 choices.setdefault(key, [str(choice["value"]) for choice in entry.choices])
-    return Own(labels, choices, fields)
+                names.setdefault(key, {str(c["value"]): str(c.get("label") or c["value"]) for c in entry.choices})
+    return Own(labels, choices, fields, names)
 
 
 def _label(entry: Field, key: str) -> str:

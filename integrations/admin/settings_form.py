@@ -88,7 +88,8 @@ class SettingsForm(forms.Form):
         """Settings and secrets as they were typed, unchanged secrets included."""
         values: dict[str, Any] = {}
         for box in self.connector.manifest.settings:
-            typed = self.cleaned_data.get(_input(box), "")
+            # What is written wrongly is no longer among the cleaned.
+            typed = self.cleaned_data.get(_input(box), str(self.data.get(f"settings-{_input(box)}", "")).strip())
             values[box.name] = (self._secret(box) or "") if box.type == "secret" else typed
         return values
 
@@ -122,7 +123,7 @@ class SettingsForm(forms.Form):
         for box in self.connector.manifest.settings:
             if box.advanced == advanced:
                 bound = self[_input(box)]
-                state = None if bound.errors else self._state(box)
+                state = None if bound.errors and self.asked is None else self._state(box)
                 yield {
                     "box": box,
                     "field": bound,

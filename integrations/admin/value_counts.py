@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.db.models import Count
+from django.db.models import Count, TextField
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from integrations.models import Integration
@@ -28,9 +29,8 @@ def value_counts(integration: Integration, name: str) -> dict[str, int]:
     found = (
         Lead.objects.filter(pk__in=newest)
         .order_by()
-        .annotate(own_value=KeyTextTransform(name, "values"))
-        .exclude(own_value=None)
-        .exclude(own_value="")
+        .annotate(own_value=Cast(KeyTextTransform(name, "values"), TextField()))
+        .filter(own_value__gt="")
         .values_list("own_value")
         .annotate(leads=Count("pk"))
         .order_by("-leads", "own_value")[:MAX_VALUES]

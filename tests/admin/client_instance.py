@@ -27,6 +27,11 @@ class ClientInstance:
     asked: list[str] = field(default_factory=list)
     port: int = 0
     refuses_everything: bool = False
+    says: tuple[int, Any] = (201, {"data": 1})
+    """The answer to a lead."""
+    silent: bool = False
+    """Takes requests and does not answer them."""
+    over: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         if self.refuses_everything:
@@ -40,6 +45,8 @@ class ClientInstance:
                 {"formId": 7 + place, "formName": f"Webinar sign-up {place}", "fields": self.fields}
                 for place in range(self.forms)
             ]
+        if path.endswith("/leads"):
+            return self.says
         if "/publisher/links/204" in path:
             return 200, [{"id": 3, "name": "Partners", "channel": "API"}]
         return 404, {"error": "not found"}
@@ -50,9 +57,16 @@ def client_instance() -> Iterator[ClientInstance]:
     instance = ClientInstance()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
+
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             instance.asked.append(url.path)
+            if instance.silent:
+                instance.over.wait(60)
+                return
             status, answer = instance.answer(url.path, parse_qs(url.query))
             body = json.dumps(answer).encode()
             self.send_response(status)
@@ -71,6 +85,7 @@ def client_instance() -> Iterator[ClientInstance]:
     try:
         yield instance
     finally:
+        instance.over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -256,7 +256,7 @@ def test_values_of_ours_that_match_none_of_theirs_are_shown(
     browser_client: Client, integration: Integration, their_instance: ClientInstance
 ) -> None:
     response = save(browser_client, integration, **SETTINGS)
-    assert "None of theirs: Germany" in text(response)
+    assert "none of theirs: Germany" in text(response)
 
 
 def test_it_cannot_be_switched_on_before_required_fields_are_mapped_and_says_which(

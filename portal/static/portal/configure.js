@@ -61,20 +61,17 @@
   });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (!isCheck(event)) return;
-    // One that took the place of this one keeps its own timer.
-    if (event.detail.xhr.status === 0 && event.type === "htmx:abort") return;
+    // One that was dropped leaves the timer to the one that took its place.
+    if (event.detail.xhr.status === 0) return;
     clearTimeout(slowTimer);
     if (event.detail.successful) {
       const again = document.querySelector("#said [data-again]");
       if (again) againTimer = setTimeout(() => { checked = ""; check(); }, AGAIN_MS);
-      checked = typed();
       return;
     }
-    if (event.detail.xhr.status > 0) {
-      say("not checked", false);
-      saidOfAll(event.detail.xhr.status === 403 ? "You are signed out, or may not do this. Sign in in another tab; what you typed stays here."
-        : "This portal could not check. What you typed stays here: save it, or try again.");
-    }
+    say("not checked", false);
+    saidOfAll(event.detail.xhr.status === 403 ? "You are signed out, or may not do this. Sign in in another tab; what you typed stays here."
+      : "This portal could not check. What you typed stays here: save it, or try again.");
   });
   document.body.addEventListener("htmx:sendError", (event) => {
     clearTimeout(slowTimer);
@@ -102,6 +99,7 @@
     const row = select.closest(".pt-map-row"), place = row.querySelector("[data-text]");
     place.hidden = !/^(fixed|template):/.test(select.value);
     row.querySelector("[data-template-help]").hidden = select.value !== "template:";
+    row.querySelector("[data-match]")?.toggleAttribute("hidden", !select.value);
   }
   function choose(prefix, value) {
     const select = form.querySelector(`[name="${prefix}-source"]`);
@@ -183,6 +181,11 @@
     hideEmptyExtra(form);
   });
   document.body.addEventListener("htmx:oobAfterSwap", (event) => {
+    // A dropdown that got its list anew stands where the list says.
+    if (event.detail.target?.tagName === "SELECT") {
+      const chosen = [...event.detail.target.options].find((option) => option.defaultSelected);
+      event.detail.target.value = chosen ? chosen.value : "";
+    }
     const place = document.getElementById("mapping");
     if (event.detail.target?.id === "mapping" || event.detail.elt?.id === "mapping") {
       window.combobox.enhance(place);
