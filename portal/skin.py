@@ -78,7 +78,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "title": "Leads",
         "items": [
             _item("Leads", "group", "leads.lead"),
-            _item("Activity", "progress_activity", "leads.activity"),
+            _item("Activity", "task", "leads.activity"),
             _item("Reason codes", "rule", "leads.reasoncode"),
         ],
     },

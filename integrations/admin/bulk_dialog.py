@@ -117,7 +117,18 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking, download: Down
     more = {"rows": rows} if asking.wants_rows else {}
     form = asking.form(posted, initial={"flag": request.GET.get("flag", "")}, **more)
     only_asking = posted is not None and "HX-Request" in request.headers
-    if posted is not None and not only_asking and form.is_valid() and count:
+    report, asks_for = None, getattr(form, "nothing_to_offer", "")
+    if action is not None and count and not asks_for:
+        # As it stands: what is filled in, or what it begins with.
+        standing = form if form.is_bound else asking.form(_begins_with(form), **more)
+        standing.is_valid()
+        try:
+            report = bulk_dry_run(asking.name, selection, standing.params())
+        except ActivityError as error:
+            asks_for = str(error)
+    if posted is not None and not only_asking and form.is_valid() and count and report and not report.will:
+        form.add_error(None, "There is nothing to do: what is chosen can’t be done with any of them.")
+    elif posted is not None and not only_asking and form.is_valid() and count:
         if download is not None:
             return download(request, selection, form.cleaned_data)
         try:
@@ -133,15 +144,6 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking, download: Down
             form.add_error(None, str(error))
         else:
             return HttpResponseRedirect(reverse("admin:leads_activity_change", args=[activity.pk]))
-    report, asks_for = None, getattr(form, "nothing_to_offer", "")
-    if action is not None and count and not asks_for:
-        # As it stands: what is filled in, or what it begins with.
-        standing = form if form.is_bound else asking.form(_begins_with(form), **more)
-        standing.is_valid()
-        try:
-            report = bulk_dry_run(asking.name, selection, standing.params())
-        except ActivityError as error:
-            asks_for = str(error)
     context = {
         "asking": asking,
         "noun": noun,

@@ -94,6 +94,9 @@ class Asking:
     form: Callable[..., Any] = _Nothing
     danger: bool = False
     wants_rows: bool = False
+    verb: str = ""
+    """What its button says before and, with `behind`, behind the number of rows; its title where there is none."""
+    behind: str = ""
 
 
 LEAD_ASKINGS: Mapping[str, Asking] = MappingProxyType(
@@ -111,23 +114,24 @@ LEAD_ASKINGS: Mapping[str, Asking] = MappingProxyType(
             Asking(
                 "resend", "Send again", CHANGE_LEAD,
                 "Each goes out once more as a new delivery, also where the client has it already, unless they accepted it.",
-                form=_To, wants_rows=True,
+                form=_To, wants_rows=True, verb="Send", behind="again",
             ),
             Asking(
                 "mark_delivered", "Mark delivered", CHANGE_LEAD,
                 "For what reached the client in another way. Nothing is sent.", form=_Mark, wants_rows=True,
+                verb="Mark", behind="delivered",
             ),
             Asking(
                 "mark_undelivered", "Mark undelivered", CHANGE_LEAD,
                 "For what the client never got, whatever their instance said. Nothing is sent.",
-                form=_Mark, wants_rows=True,
+                form=_Mark, wants_rows=True, verb="Mark", behind="undelivered",
             ),
             Asking("export", "Export", EXPORT, form=_Export),
             Asking(
                 "erase", "Erase personal data", ERASE,
                 "Names, addresses and all else that was posted go for good, here and in what was sent and answered. "
                 "Counts, states, reason codes and times stay. Whoever got a lead keeps what they got.",
-                form=_Erase, danger=True,
+                form=_Erase, danger=True, verb="Erase",
             ),
         )
     }

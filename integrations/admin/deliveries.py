@@ -28,7 +28,7 @@ from integrations.admin.timeline import delivery_entries
 from integrations.models import Delivery, DeliveryState
 from integrations.selections import DeliverySelection
 from leads.admin.badges import moment, short
-from leads.admin.filters import AskedDays, days_between, number
+from leads.admin.filters import AskedDays, chips, days_between, number
 from leads.admin.leads import lead_person
 from leads.admin.timeline import in_order, rewritten
 from leads.rights import may_see_personal_data, without_personal
@@ -74,6 +74,11 @@ class DeliveryAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup == CAUSE or bool(super().lookup_allowed(lookup, value, request))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        request.chips = chips(request, changelist.filter_specs)  # type: ignore[attr-defined]
+        return changelist
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The causes stand above the list; who may not see personal data is not shown clients' words."""

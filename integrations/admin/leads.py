@@ -35,7 +35,7 @@ admin.site.unregister(Lead)
 
 @admin.register(Lead)
 class DeliveredLeadAdmin(LeadAdmin):
-    list_display = ("number", "person", "whose", "judged", "flagged", "sent", "verdict", "received")
+    list_display = ("number", "person", "whose", "judged", "flagged", "sent", "verdict")
     list_filter = (
         *LeadAdmin.list_filter[:-1],
         IntegrationFilter,

@@ -74,10 +74,41 @@ class Asked(DropdownFilter):  # type: ignore[misc]
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset
 
+    def chip(self) -> str:
+        """What it leaves in the list, in words; empty where it leaves all."""
+        value = self.value()
+        chosen = dict(self.lookup_choices).get(value, value) if value else ""
+        return f"{self.title.capitalize()}: {chosen}" if chosen else ""
+
+    def names(self) -> list[str]:
+        return [self.parameter_name]
+
 
 class AskedDays(DaysFilter):
+    def chip(self) -> str:
+        since, until = days_between(self.used_parameters, self.parameter_name)
+        parts = [f"from {since:%-d %b %Y}"] if since else []
+        parts += [f"to {until - dt.timedelta(days=1):%-d %b %Y}"] if until else []
+        return " ".join(parts).capitalize()
+
+    def names(self) -> list[str]:
+        return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset
+
+
+def chips(request: HttpRequest, filters: Iterable[Any]) -> list[tuple[str, str]]:
+    """The filters of a list that are set: in words, and the address without each."""
+    found = []
+    for each in filters:
+        if not isinstance(each, Asked | AskedDays) or not (words := each.chip()):
+            continue
+        query = request.GET.copy()
+        for name in ("p", *each.names()):
+            query.pop(name, None)
+        found.append((words, query.urlencode()))
+    return found
 
 
 class CampaignFilter(Asked):

@@ -24,6 +24,7 @@ from leads.admin.filters import (
     PublisherFilter,
     ReasonCodeFilter,
     StatusFilter,
+    chips,
     lead_search,
     number,
 )
@@ -35,6 +36,7 @@ from leads.rights import (
     masked,
     masked_email,
     masked_values,
+    may_export,
     may_see_personal_data,
     open_keys,
     without_personal,
@@ -57,7 +59,7 @@ class ReasonCodeAdmin(ModelAdmin):
 class LeadAdmin(ModelAdmin):
     """Leads are read here, and flagged through leads/status.py; nobody adds, edits or removes one."""
 
-    list_display: tuple[str, ...] = ("number", "person", "whose", "judged", "flagged", "received")
+    list_display: tuple[str, ...] = ("number", "person", "whose", "judged", "flagged")
     list_display_links = ("number",)
     list_filter: tuple[Any, ...] = (
         CampaignFilter,
@@ -92,8 +94,17 @@ class LeadAdmin(ModelAdmin):
     def get_urls(self) -> list[Any]:
         return [*import_urls(self), *super().get_urls()]
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        request.chips = chips(request, changelist.filter_specs)  # type: ignore[attr-defined]
+        return changelist
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"may_import": may_import(request.user), **(extra_context or {})}
+        context = {
+            "may_import": may_import(request.user),
+            "may_export": may_export(request.user),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)  # type: ignore[no-any-return]
 
     def search(self, request: HttpRequest) -> LeadSearch | None:
@@ -123,7 +134,12 @@ class LeadAdmin(ModelAdmin):
 
     @admin.display(description="Lead", ordering="id")
     def number(self, lead: Lead) -> SafeString:
-        return format_html('<span class="pt-num pt-strong">{}</span>', lead.pk)
+        when = moment(lead.created_at)
+        return format_html(
+            '<span class="pt-cell"><span class="pt-num pt-strong">{}</span><span class="pt-quiet pt-small">{}</span></span>',
+            lead.pk,
+            when,
+        )
 
     @admin.display(description="Who")
     def person(self, lead: Lead) -> SafeString:
@@ -138,10 +154,6 @@ class LeadAdmin(ModelAdmin):
     @admin.display(description="Campaign")
     def whose(self, lead: Lead) -> SafeString:
         return two_lines(lead.campaign.name, lead.publisher.name)
-
-    @admin.display(description="Received", ordering="id")
-    def received(self, lead: Lead) -> SafeString | str:
-        return moment(lead.created_at)
 
     @admin.display(description="Status")
     def judged(self, lead: Lead) -> SafeString:

@@ -30,3 +30,15 @@ document.addEventListener("click", (event) => {
     row.querySelector("input").focus();
   }
 });
+
+// The skin's Filters button is a link without an address: it gets what keys need to reach and press it.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("a:not([href])").forEach((link) => {
+    if (!link.hasAttribute("x-on:click") && !link.hasAttribute("@click")) return;
+    link.setAttribute("role", "button");
+    link.tabIndex = 0;
+    link.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); link.click(); }
+    });
+  });
+});
