@@ -60,7 +60,7 @@ def open_page(chromium: Any, troubles: list[str]) -> Iterator[Callable[..., Any]
         page.set_default_timeout(15_000)
         page.on("console", lambda said: _note(troubles, said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(f"dialog: {dialog.message}"))
+        page.on("dialog", lambda dialog: _refuse(troubles, dialog))
         return page
 
     yield open_one
@@ -71,6 +71,11 @@ def open_page(chromium: Any, troubles: list[str]) -> Iterator[Callable[..., Any]
 def _note(troubles: list[str], text: str) -> None:
     if text not in NO_TROUBLE:
         troubles.append(text)
+
+
+def _refuse(troubles: list[str], dialog: Any) -> None:
+    troubles.append(f"dialog: {dialog.message}")
+    dialog.dismiss()
 
 
 def sign_in(page: Any, url: str, name: str, password: str, onward: str = "/admin/") -> None:
