@@ -17,7 +17,8 @@ from leads.activity import ActivityError
 from leads.catalog import compiled_form
 from leads.database import uuid7
 from leads.forms import CompiledForm
-from leads.imports import import_check, import_offer, import_problems, import_sample, import_upload
+from leads.import_files import import_offer, import_problems, import_sample, import_upload
+from leads.imports import import_check
 from leads.models import Campaign, Form, ImportFile
 from leads.rights import may_see_personal_data
 from leads.skin import Select
