@@ -1,24 +1,21 @@
-"""Personal data: erased for good, or masked for those who may not read it."""
+"""Personal data, erased for good. Who may see it, and what others see, is in leads/rights.py."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.utils import timezone
 
 from leads.database import update_rows
-from leads.models import ActivityItem, FieldType, Form, Lead, LeadChange
+from leads.models import ActivityItem, Lead, LeadChange
 from leads.status import leads_note
 
 MASK = "•••"
 # Of a text, values shorter than this are no trace of a person: "DE" is in every other word.
 _SHORTEST = 4
 _IMPORT_KEY = "import:"
-_PERSON = re.compile(
-    r"(first|last|full|middle|maiden|given|family|sur|fore|christian)_?name|name|surname|contact_?name", re.I
-)
 
 
 def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, ...]]:
@@ -94,49 +91,6 @@ def without(text: str, values: Iterable[str]) -> str:
             text = re.sub(re.escape(value), MASK, text, flags=re.IGNORECASE)
             lowered = text.lower()
     return text
-
-
-def masker(form: Form) -> Callable[[Mapping[str, str]], dict[str, str]]:
-    """What `mask_values` does, made once for a form and used for many leads. Reads `form.fields` (prefetch them)."""
-    masks: dict[str, Callable[[str], str]] = {}
-    for field in form.fields.all():
-        if field.type == FieldType.EMAIL or "email" in field.name.lower():
-            masks[field.name] = _mask_email
-        elif field.type == FieldType.TELEPHONE or re.search("phone|mobile", field.name, re.I):
-            masks[field.name] = _mask_telephone
-        elif _PERSON.fullmatch(field.name):
-            masks[field.name] = _mask_name
-
-    def mask(values: Mapping[str, str]) -> dict[str, str]:
-        return {name: masks.get(name, _mask_stray)(value) for name, value in values.items()}
-
-    return mask
-
-
-def mask_values(values: Mapping[str, str], form: Form) -> dict[str, str]:
-    """A lead's values for a viewer: e-mail addresses, telephones and names are masked, whatever field holds them."""
-    return masker(form)(values)
-
-
-def _mask_email(value: str) -> str:
-    name, _, domain = value.rpartition("@")
-    return f"{name[:1]}{MASK}@{domain[:1]}{MASK}" if name else MASK
-
-
-def _mask_telephone(value: str) -> str:
-    return MASK + value[-2:] if len(value) > 4 else MASK
-
-
-def _mask_name(value: str) -> str:
-    return value[:1] + MASK
-
-
-_EMAIL_IN_TEXT = re.compile(r"[^\s@<>\"',;]+@[^\s@<>\"',;]+")
-
-
-def _mask_stray(value: str) -> str:
-    """Of any other field, what is an e-mail address after all."""
-    return _EMAIL_IN_TEXT.sub(lambda found: _mask_email(found[0]), value) if "@" in value else value
 
 
 def json_without(value: Any, values: Iterable[str]) -> Any:

@@ -15,8 +15,7 @@ import pytest
 from integrations.exports import DELIVERY_COLUMNS
 from integrations.models import Integration
 from leads.exports import leads_csv, leads_xlsx
-from leads.models import Campaign, Lead
-from leads.privacy import mask_values
+from leads.models import Lead
 from leads.tables import Layout, table_rows
 from tests.activity.conftest import MakeDelivery, MakeLead
 
@@ -87,15 +86,8 @@ def test_a_workbook_opens_with_every_value_as_text(lead: MakeLead) -> None:
     assert len(row["country"].value) == 32_767
 
 
-def test_who_may_not_read_personal_data_gets_it_masked(lead: MakeLead, campaign: Campaign) -> None:
+def test_who_may_not_read_personal_data_gets_it_masked(lead: MakeLead) -> None:
     values = {"firstName": "Ada", "email": "ada@example.test", "phone": "07123456789", "country": "DE"}
-    assert mask_values({**values, "notes": "ask grace@example.test"}, campaign.forms.get()) == {
-        "firstName": "A•••",
-        "email": "a•••@e•••",
-        "phone": "•••89",
-        "country": "DE",
-        "notes": "ask g•••@e•••",
-    }
     lead(**values)
     Lead.objects.update(comment="ada@example.test called")
     for data in (
@@ -108,6 +100,7 @@ def test_who_may_not_read_personal_data_gets_it_masked(lead: MakeLead, campaign:
         assert b"ada@example.test" not in data
         assert b"07123456789" not in data
         assert b"Ada" not in data
+        assert b"DE" in data
 
 
 def test_a_download_begins_before_all_is_read(lead: MakeLead, django_assert_max_num_queries: Any) -> None:
