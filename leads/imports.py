@@ -1,6 +1,6 @@
 """Importing leads from files: check every row, take them in as intake does, mend what failed.
 
-Reading a file and mapping its columns is in leads/import_files.py; pages find all of it here.
+Reading a file and mapping its columns is in leads/import_files.py.
 
 An import is an activity (leads/activity.py): its preparation reads and checks every row, then it waits for a person, then its
 rows become leads. The checks are those of posted leads. A row's idempotency key is made of the file's digest and the row's
@@ -33,10 +33,7 @@ from leads.import_files import (
     WRONG_COLUMN,
     columns_digest,
     file_rows,
-    import_offer,
     import_problems,
-    import_sample,
-    import_upload,
     input_labels,
     own_columns,
 )
@@ -56,18 +53,6 @@ from leads.models import (
 )
 from leads.status import leads_note
 from leads.tables import Unreadable, column_letters, csv_line
-
-__all__ = [
-    "KIND",
-    "import_check",
-    "import_failures_csv",
-    "import_offer",
-    "import_problems",
-    "import_sample",
-    "import_take",
-    "import_upload",
-    "imports_purge",
-]
 
 CHECK_BATCH = 500
 

@@ -18,15 +18,8 @@ from django.utils import timezone
 from integrations.bulk import activity_failures_csv
 from leads.activity import ActivityError, activity_results
 from leads.catalog import compiled_form
-from leads.imports import (
-    import_check,
-    import_offer,
-    import_problems,
-    import_sample,
-    import_take,
-    import_upload,
-    imports_purge,
-)
+from leads.import_files import import_offer, import_problems, import_sample, import_upload
+from leads.imports import import_check, import_take, imports_purge
 from leads.models import Activity, ActivityItem, Campaign, ImportChunk, ImportFile, Lead, LeadChange
 from leads.tables import DELIMITERS, ENCODING_WORDS, Unreadable
 from tests.activity.conftest import worked
