@@ -18,7 +18,7 @@ class FlagForm(forms.Form):
     flag = forms.ChoiceField(
         choices=FLAGS, widget=forms.RadioSelect, label="Flag", error_messages={"required": "Choose one."}
     )
-    reason_code = forms.CharField(required=False, label="Reason code", widget=Select, max_length=200)
+    reason_code = forms.CharField(required=False, label="Reason code", widget=Select)
     own_reason = forms.CharField(
         required=False,
         label="or in your own words",

@@ -17,7 +17,7 @@ from leads.activity import ActivityError
 from leads.catalog import compiled_form
 from leads.database import uuid7
 from leads.forms import CompiledForm
-from leads.import_files import import_offer, import_problems, import_sample, import_upload
+from leads.import_files import import_offer, import_problems, import_sample, import_upload, input_labels
 from leads.imports import import_check
 from leads.models import Campaign, Form, ImportFile
 from leads.rights import may_see_personal_data
@@ -55,7 +55,12 @@ class _Campaigns(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 
 class UploadForm(forms.Form):
-    campaign = _Campaigns(Campaign.objects.none(), widget=Select, empty_label="Choose…")
+    campaign = _Campaigns(
+        Campaign.objects.none(),
+        widget=Select,
+        empty_label="Choose…",
+        error_messages={"required": "Choose the campaign that these leads are for."},
+    )
     file = forms.FileField(
         label="File",
         help_text="CSV or XLSX. The first row names the columns; of a workbook the first sheet is read.",
@@ -96,7 +101,12 @@ class WhereForm(forms.Form):
     """Whose leads these are, and whether they are real."""
 
     form = forms.ModelChoiceField(Form.objects.none(), widget=Select, empty_label=None)
-    publisher = forms.ModelChoiceField(Campaign.objects.none(), widget=Select, empty_label="Choose…")
+    publisher = forms.ModelChoiceField(
+        Campaign.objects.none(),
+        widget=Select,
+        empty_label="Choose…",
+        error_messages={"required": "Choose whose leads these are."},
+    )
     link = forms.ModelChoiceField(Campaign.objects.none(), widget=Select, empty_label="None", required=False)
     test = forms.BooleanField(required=False, label="These are test leads")
 
@@ -194,12 +204,8 @@ def _rows(
 
 def _inputs(form: CompiledForm) -> list[tuple[str, str, bool]]:
     """A form's inputs: key, what a person calls it, whether it is required."""
-    fields = {field.name: field.label or field.name for field in form.fields}
-    rows = []
-    for made in form.inputs.values():
-        name, _, part = made.key.partition(".")
-        rows.append((made.key, fields[name] + (f" ({part})" if part else ""), made.required))
-    return rows
+    labels = input_labels(form)
+    return [(made.key, labels[made.key], made.required) for made in form.inputs.values()]
 
 
 def _missing(form: CompiledForm, mapping: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,8 @@
     narrow();
     document.querySelector("#ask").addEventListener("change", (event) => { if (event.target.name === "flag") narrow(); });
   }
+  // The skin writes a chosen file's name into a text box beside it; here the browser says it, and there is none.
+  document.querySelectorAll("input[type=file]").forEach((input) => { input.hasChangeListener = true; });
   // A second click while the first is on its way would be the same activity; it is not sent at all.
   document.querySelectorAll("form[data-once], #ask").forEach((form) => {
     form.addEventListener("submit", (event) => {
