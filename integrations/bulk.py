@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db.models import Case, Exists, Max, OuterRef, QuerySet, Value, When
 
-from integrations.delivery import Wish, deliveries_add, deliveries_release
+from integrations.delivery import MAPPING_OF_THEN, Wish, deliveries_add, deliveries_release
 from integrations.handing_over import DELIVER, ERASE, MARK_DELIVERED, MARK_UNDELIVERED, RESEND
-from integrations.models import Delivery, DeliveryState, IntegrationState
+from integrations.models import Delivery, DeliveryState, IntegrationState, MappingVersion
 from integrations.selections import DeliverySelection, Selection, delivery_selection, lead_selection, selection_kept
 from leads import activity as activities
 from leads import activity_work as working
@@ -50,15 +50,18 @@ class _Replaying(_Releasing):
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
-        if params.get("mapping", "now") != "now":
-            raise ActivityError("Deliveries can be replayed with the mapping of now only.")
+        if (mapping := params.get("mapping", "now")) not in ("now", "then"):
+            raise ActivityError("Choose the mapping of now or of then.")
+        self.then = mapping == "then"
 
     def facts(self, rows: QuerySet[Any]) -> Found:
         found, names = super().facts(rows)
         alike = {"lead": OuterRef("lead"), "integration": OuterRef("integration"), "kind": Delivery.Kind.LEAD}
         since = When(Exists(Delivery.objects.filter(**alike, pk__gt=OuterRef("pk"))), then=Value(True))
-        found = found.annotate(since=Case(since, default=Value(False)))
-        return found, (*names, "kind", "since")
+        version = {"integration": OuterRef("integration"), "number": OuterRef("mapping_version")}
+        kept = When(Exists(MappingVersion.objects.filter(**version)), then=Value(True))
+        found = found.annotate(since=Case(since, default=Value(False)), kept=Case(kept, default=Value(False)))
+        return found, (*names, "kind", "since", "kept")
 
     def why_not(self, row: Row) -> str:
         if row["kind"] != Delivery.Kind.LEAD:
@@ -67,12 +70,21 @@ class _Replaying(_Releasing):
             return "its personal data was erased"
         if row["state"] in (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.HELD):
             return f"it is still on its way: {DeliveryState(row['state']).label.lower()}"
+        if self.then and not row["kept"]:
+            return "the mapping that it went out with is not kept"
         return "it was sent again since" if row["since"] else ""
 
     def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
         deliveries = Delivery.objects.select_related("integration").filter(pk__in=[row["pk"] for row in rows])
         deliveries_add(
-            Wish(delivery.integration, Delivery.Kind.LEAD, delivery.lead_id, test=delivery.test, resend=True)
+            Wish(
+                delivery.integration,
+                Delivery.Kind.LEAD,
+                delivery.lead_id,
+                data={MAPPING_OF_THEN: delivery.mapping_version} if self.then else {},
+                test=delivery.test,
+                resend=True,
+            )
             for delivery in deliveries.order_by("pk")
             if delivery.lead_id is not None
         )

@@ -9,6 +9,7 @@ import datetime as dt
 import random
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -37,6 +38,9 @@ PAUSED = "Paused: it goes out when the integration is switched on again."
 # What the client's form has to say about first: drift.py lets it out or holds it, whichever it finds.
 FORM_ASKED = "Waiting: the client refused a field that was sent. Its form is looked at again."
 
+# In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
+MAPPING_OF_THEN = "mapping_version"
+
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "resend", "state", "reason", "next_try_at")
 _COMMIT_ROWS = 500
 
@@ -60,7 +64,7 @@ class Wish:
     integration: Integration
     kind: Delivery.Kind
     lead_id: int
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     test: bool = False
     resend: bool = False
 

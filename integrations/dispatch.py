@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from integrations.delivery import (
     FORM_ASKED,
+    MAPPING_OF_THEN,
     Standing,
     breaker_record,
     deliveries_park,
@@ -250,12 +251,16 @@ class _Run:
     def _payload(self, item: Claimed) -> Payload:
         if item.kind != Delivery.Kind.LEAD:
             return Payload(kind=item.kind, data=item.data, test=item.test)  # type: ignore[arg-type]
-        fields = mapping_compiled(self.integration.pk, self.integration.mapping_version)(item.lead)
+        fields = mapping_compiled(self.integration.pk, self._mapping_version(item))(item.lead)
         sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
         if {"token", "subdomain"} <= set(sync):
             fields[sync["token"]] = item.key.hex
             fields[sync["subdomain"]] = settings.INSTANCE_SUBDOMAIN
         return Payload(kind="lead", fields=fields, test=item.test)
+
+    def _mapping_version(self, item: Claimed) -> int:
+        """The mapping in force, unless a person replays with the one of then."""
+        return int(item.data.get(MAPPING_OF_THEN, self.integration.mapping_version))
 
     def _hold_unmade(self, unmade: Sequence[tuple[Claimed, MappingProblem]]) -> None:
         """What can't be made of a lead is not sent half empty: it waits, with each field named."""
@@ -355,7 +360,7 @@ class _Run:
             outcome.reference[:200],
             now if arrived else None,
             first_poll_at(now) if asked and outcome.reference else None,
-            self.integration.mapping_version,
+            self._mapping_version(item),
             item.tries,
         )
 

@@ -77,6 +77,19 @@ class _Export(forms.Form):
         return {}
 
 
+class _Replay(forms.Form):
+    """With which mapping: the page's words say what each means."""
+
+    mapping = forms.ChoiceField(
+        choices=[("now", "The mapping of now"), ("then", "The mapping that each went out with")],
+        widget=forms.RadioSelect,
+        initial="now",
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {"mapping": self.cleaned_data.get("mapping", "now")}
+
+
 def _offer(row: Integration) -> str:
     on = row.state == IntegrationState.ON
     note = "" if on else f" – {row.get_state_display().lower()}: leads wait there until it is on"
@@ -147,7 +160,8 @@ DELIVERY_ASKINGS: Mapping[str, Asking] = MappingProxyType(
             ),
             Asking(
                 "replay", "Replay", CHANGE_DELIVERY,
-                "Sends each lead once more to the same integration, as a new delivery with the mapping of now.",
+                "Sends each lead once more to the same integration, as a new delivery.",
+                form=_Replay,
             ),
         )
     }

@@ -150,9 +150,16 @@ def test_marking_by_hand_stops_tries_and_keeps_what_was(
     assert (row.state, row.delivered_at) == ("exhausted", None)
 
 
-def test_replaying_on_the_mapping_of_then_says_that_it_can_not(acme: Integration) -> None:
-    with pytest.raises(ActivityError, match="mapping of now"):
-        bulk_dry_run("replay", DeliverySelection(all_that_match=True), {"mapping": "then"})
+def test_replaying_with_a_mapping_that_is_not_kept_says_so(
+    acme: Integration, lead: MakeLead, delivery: MakeDelivery
+) -> None:
+    delivery(lead(), acme, "refused")
+    foretold = bulk_dry_run("replay", DeliverySelection(all_that_match=True), {"mapping": "then"})
+    assert (
+        foretold.words() == "0 deliveries would be replayed; 1 can’t: the mapping that it went out with is not kept 1."
+    )
+    with pytest.raises(ActivityError, match="of now or of then"):
+        bulk_dry_run("replay", DeliverySelection(all_that_match=True), {"mapping": "tomorrow"})
 
 
 def test_an_action_without_integrations_or_flag_is_not_begun(campaign: Campaign) -> None:
