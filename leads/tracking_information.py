@@ -27,16 +27,16 @@ OVERLAP_HOURS = 24
 KEY_PLACE = "YOUR_API_KEY"
 TABS = (("tracking", "Tracking"), ("credentials", "API Credentials"))
 _SAMPLES = {
-    FieldType.EMAIL: "ada@example.com",
+    FieldType.EMAIL: "robin@example.com",
     FieldType.TELEPHONE: "(+44)02079460018",
     FieldType.NUMBER: "42",
     FieldType.DATE: "2026-01-31",
     FieldType.CHECKBOX: "1",
 }
 _NAMES = {
-    "firstname": "Ada",
-    "lastname": "Lovelace",
-    "surname": "Lovelace",
+    "firstname": "Robin",
+    "lastname": "Example",
+    "surname": "Example",
     "company": "Example Ltd",
     "postcode": "SW1A 1AA",
 }

@@ -63,3 +63,9 @@ for (const failed of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     target.replaceChildren(words);
   });
 }
+
+// A button that is out of action while its answer is awaited loses the focus: its successor gets it back.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const asked = event.detail.requestConfig?.elt;
+  if (asked?.id && document.activeElement === document.body) document.getElementById(asked.id)?.focus();
+});
