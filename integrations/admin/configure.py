@@ -67,6 +67,7 @@ def _show(
     table: MappingTable | None = None,
     conflict: Conflict | None = None,
 ) -> HttpResponse:
+    drift = drift_pending(integration)
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -77,8 +78,8 @@ def _show(
         "conflict": conflict,
         "opened_with": request.POST.get("opened_with") or page_seal(integration),
         "form": form,
-        "drift": drift_pending(integration),
-        "problems": integration_problems(integration) if integration.settings else [],
+        "drift": drift,
+        "problems": integration_problems(integration) if integration.settings and drift is None else [],
         "waiting": Delivery.objects.filter(integration=integration, state=DeliveryState.HELD).count(),
         "can_delete": model_admin.has_delete_permission(request, integration),
         **mapping_context(request, integration, connector, table or MappingTable(integration)),

@@ -124,6 +124,9 @@ def values_dialog(
         return HttpResponse(status=404)
     source, name, value_map, _ = row.made
     counts = value_counts(integration, name) if source == "field" else {}
+    if not may_see_personal_data(request.user):
+        # What was chosen from a list says nothing of who chose it; anything else may.
+        counts = {own: count for own, count in counts.items() if own in row.own.choices.get(name, ())}
     theirs = [(str(c["value"]), str(c.get("label") or c["value"])) for c in row.row.remote_choices]
     known = {value.casefold(): value for value, _ in theirs}
     called = {label.casefold(): value for value, label in theirs}
@@ -133,6 +136,8 @@ def values_dialog(
     pairs = []
     for own in ours:
         chosen = folded.get(own.casefold())
+        if chosen and theirs and chosen not in known.values():
+            chosen = None
         joined = chosen is None and own.casefold() in known
         if chosen is None and not joined:
             # By what they are called: GB is the United Kingdom on both sides. For a person to use, so not joined yet.

@@ -59,7 +59,8 @@ def _their_form(
         if "pulled" in request.POST:
             # The settings were changed, and changed back: the stored rows again.
             return _drawn(request, integration, connector, None)
-        return {"form_changed": changed}
+        # A change that waits for a decision is said on top already.
+        return {"form_changed": changed and integration.pending_form is None}
     if request.POST.get("pulled_digest") == form_digest(asked.form):
         return {}
     return _drawn(request, integration, connector, asked.form)

@@ -154,7 +154,10 @@ class RowForm(forms.Form):
             self.add_error("transforms", wrong)
         value_map = dict(text_to_pairs(str(cleaned.get("value_map", ""))))
         theirs = [str(choice["value"]) for choice in self.row.remote_choices]
-        if theirs and (strange := [right for right in value_map.values() if right and right not in theirs]):
+        kept = self.row.value_map.items()
+        if theirs and (
+            strange := [to for own, to in value_map.items() if to and to not in theirs and (own, to) not in kept]
+        ):
             self.add_error("value_map", f"“{strange[0]}” is none of the client’s values: {', '.join(theirs[:30])}.")
         # What was chosen before and is gone since stays as it is: it is marked, and the leads that need it are held.
         unchanged = (source, value) == (self.row.source, self.row.value)
@@ -219,10 +222,13 @@ class RowForm(forms.Form):
     def unmatched(self) -> list[str]:
         """Values of your choice field that are none of the client's, by themselves or by the value map."""
         source, value, value_map, _ = self.made
-        theirs = {str(choice["value"]).casefold() for choice in self.row.remote_choices}
-        if source != Source.FIELD or not theirs or DEFAULT_KEY in value_map:
+        theirs = {str(choice["value"]) for choice in self.row.remote_choices}
+        joined = {own.casefold() for own, to in value_map.items() if not to or to in theirs}
+        if source != Source.FIELD or not theirs or DEFAULT_KEY in joined:
             return []
-        known = theirs | {own.casefold() for own in value_map}
+        # What is joined to a value that they have no longer is not matched, also where its own name is one of theirs.
+        stale = {own.casefold() for own in value_map} - joined
+        known = joined | ({choice.casefold() for choice in theirs} - stale)
         return [each for each in self.own.choices.get(value, ()) if each.casefold() not in known]
 
     @property

@@ -407,3 +407,15 @@ def test_pages_of_rows_by_the_hundred_run_a_handful_of_queries(
         shown = text(browser_client.get(page(mapped)))
     assert shown.count(row_prefix("form[more99]")) > 3
     integration_discover(mapped)
+
+
+def test_values_that_were_matched_to_a_choice_they_have_no_longer_are_to_be_matched_again(
+    browser_client: Client, mapped: Integration, their_instance: ClientInstance
+) -> None:
+    save(browser_client, mapped, **{f"{place('country')}-value_map": "Germany = DE"})
+    their_instance.fields[3]["choices"] = [{"value": "GER", "label": "Germany"}, {"value": "France", "label": "France"}]
+    shown = text(save(browser_client, mapped, "refresh"))
+    assert "1 of 2 matched" in shown
+    assert "none of theirs: Germany" in shown
+    # It keeps nobody from saving what else is on the page.
+    assert "Saved." in said(save(browser_client, mapped, **{f"{place('postcode')}-source": "field:zip"}))

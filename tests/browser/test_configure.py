@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from integrations.form_diff import form_as_dict
+from integrations.kit.contract import RemoteField, RemoteForm
 from integrations.models import Integration
 from leads.models import Lead, User
 from tests.admin.client_instance import API_KEY, ClientInstance, remote_field
@@ -238,6 +241,28 @@ def test_axe_finds_nothing_serious_and_hostile_words_break_nothing(
     assert axe(page) == []
     page.locator("dialog[open] [data-close-dialog]").click()
     page.get_by_role("combobox", name="Where Postcode comes from").click()
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+
+    # The pages behind it: versions, a change of their form, and what somebody else changed meanwhile.
+    page.locator("button[form=configure][value=save]").click()
+    page.wait_for_selector("text=Saved.")
+    integration.refresh_from_db()
+    theirs = {**form_as_dict(RemoteForm((RemoteField("form[new]", hostile + "V" * 9_000, required=True),), hostile))}
+    pending = {"form": theirs, "digest": "d", "found_at": timezone.now().isoformat(), "held": False, "reason": "x"}
+    Integration.objects.filter(pk=integration.pk).update(pending_form=pending)
+    base = page.url.removesuffix("change/")
+    for address_of in ("versions/?see=1", "drift/"):
+        page.goto(base + address_of)
+        assert page.evaluate(fits)
+        assert axe(page) == []
+    page.click("button:has-text('Preview 0')")
+    page.wait_for_selector("text=Required and without a value")
+    page.goto(base + "change/")
+    Integration.objects.filter(pk=integration.pk).update(settings={**integration.settings, "link": "3"})
+    page.locator("button[form=configure][value=save]").click()
+    page.wait_for_selector("text=after you opened it")
+    assert page.evaluate(fits)
     assert axe(page) == []
 
 
