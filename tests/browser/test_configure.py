@@ -286,3 +286,26 @@ def test_a_client_that_does_not_answer_keeps_nobody_from_working(
     page.wait_for_selector("text=Saved, unfinished.")
     integration.refresh_from_db()
     assert integration.settings["publisher_id"] == "31"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pasted_list_matches_values_also_those_that_no_lead_has_carried_yet(
+    manager: Callable[..., Any],
+    integration: Integration,  # noqa: F811
+    their_instance: ClientInstance,  # noqa: F811
+) -> None:
+    page = manager(integration)
+    for name, value in {"subdomain": "acme", "api_key": API_KEY, "campaign_id": "204", "publisher_id": "31"}.items():
+        page.fill(f"[name=settings-s-{name}]", value)
+    page.wait_for_selector("#state-publisher_id :text('known there')")
+    page.locator(".pt-map-row[data-key='form[country]']").get_by_role("button", name="Match values").click()
+    page.click("text=Paste or upload a list")
+    page.fill("#match-csv", 'Germany,DE\n"Deutschland, West",DE\nAtlantis,\nMars,XX')
+    page.click("text=Take the list")
+    page.wait_for_selector("text=3 taken. Not known here: Mars → XX.")
+    page.click("text=Use these")
+    page.wait_for_selector("text=2 of 2 matched")
+    page.locator("button[form=configure][value=save]").click()
+    page.wait_for_selector("text=Saved.")
+    stored = integration.mappings.get(remote_key="form[country]")
+    assert stored.value_map == {"Germany": "DE", "Deutschland, West": "DE", "Atlantis": ""}

@@ -9,6 +9,8 @@
       if (chosen === "omit") found.push(`${row.dataset.own} = `);
       else if (chosen.startsWith("to:") && chosen.slice(3) !== box.dataset.joined) found.push(`${row.dataset.own} = ${chosen.slice(3)}`);
     });
+    // From a list: values that no lead has carried yet.
+    (form.more ?? new Map()).forEach((theirs, own) => found.push(`${own} = ${theirs}`));
     const rest = form.querySelector("#match-default").value;
     if (rest === "omit") found.push("* = ");
     if (rest.startsWith("to:")) found.push(`* = ${rest.slice(3)}`);
@@ -40,13 +42,13 @@
     const strange = [];
     form.querySelector("#match-csv").value.split(/\r?\n/).filter((line) => line.trim()).forEach((line) => {
       const [own, theirs = ""] = columns(line), row = rows.get(own.toLowerCase());
-      const box = row?.querySelector("select, input");
-      if (!box) return strange.push(own);
+      const box = row?.querySelector("select, input") ?? form.querySelector("#match-default");
       if (box.tagName === "INPUT") { box.value = theirs; taken++; return; }
       const wanted = theirs.toLowerCase();
-      const option = [...box.options].find((each) => (theirs ? each.value.toLowerCase() === `to:${wanted}` || each.text.toLowerCase() === wanted : each.value === "omit"));
+      const option = [...box.options].find((each) => (theirs ? each.value.toLowerCase() === `to:${wanted}` || each.text.toLowerCase().replace(/^send /, "") === wanted : each.value === "omit"));
       if (!option) return strange.push(`${own} → ${theirs}`);
-      box.value = option.value;
+      if (row) box.value = option.value;
+      else (form.more ??= new Map()).set(own, option.value.startsWith("to:") ? option.value.slice(3) : "");
       taken++;
     });
     form.querySelector("#match-csv-said").textContent = `${taken} taken.` + (strange.length ? ` Not known here: ${strange.slice(0, 5).join(", ")}${strange.length > 5 ? ` and ${strange.length - 5} more` : ""}.` : "");
