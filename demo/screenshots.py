@@ -24,10 +24,10 @@ WIDTH, HEIGHT = 1280, 860
 # Name of the picture to the address in your portal; {…} comes from var/run.json.
 PAGES = {
     "home": "/admin/",
-    "campaign": "/admin/leads/campaign/{campaign_id}/change/",
+    "campaign": "/admin/leads/campaign/{campaign_id}/processr/integrations/",
     "configure": "/admin/integrations/integration/1/change/",
     "leads": "/admin/leads/lead/",
-    "lead": "/admin/leads/lead/12/change/",
+    "lead": "/admin/leads/lead/100/change/",
 }
 REASONS = (("validate", "Details verified"), ("invalidate", "Unable to Contact"), ("invalidate", "Duplicate"))
 
