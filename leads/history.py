@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django import forms
-from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Manager, Model, Q, QuerySet
 from django.utils.text import Truncator
@@ -52,6 +52,11 @@ class Entry:
 
 
 # --- written ------------------------------------------------------------------------------------------------
+
+
+def record(user: Any, row: Model, message: str | list[dict[str, Any]]) -> None:
+    """Write an entry on a row: `message` in words for people, or made by `changed`."""
+    LogEntry.objects.log_actions(user.pk, [row], CHANGE, message, single_object=True)
 
 
 def form_message(form: forms.ModelForm[Any], formsets: Iterable[Any], *, add: bool) -> list[dict[str, Any]]:

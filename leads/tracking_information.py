@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from leads.access import api_key_issue, api_key_rotate, api_keys_good
+from leads.history import record
 from leads.models import Campaign, Field, FieldType, Form, Link, Publisher
 
 GRANT = "https://convertr.cvtr.io/grants/api_key"
@@ -182,6 +182,5 @@ def _new_key(desk: Desk) -> str:
     else:
         key = api_key_issue(publisher=desk.publisher)
         words = f"API key made; it ends in {key[-4:]}."
-    user: Any = desk.request.user
-    LogEntry.objects.log_actions(user.pk, [desk.publisher], CHANGE, words, single_object=True)
+    record(desk.request.user, desk.publisher, words)
     return key

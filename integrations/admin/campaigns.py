@@ -97,7 +97,7 @@ class DeliveringCampaignAdmin(CampaignAdmin):
             return remove_page(self, request, campaign, job)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        said = job_do(self, request, job, do)
+        said = job_do(request, job, do)
         if request.headers.get("HX-Request"):
             return self._row(request, campaign, jobs.get(pk=job_id), said)
         level = {"good": messages.SUCCESS, "wait": messages.WARNING, "bad": messages.ERROR}[said.tone]

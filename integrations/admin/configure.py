@@ -16,6 +16,7 @@ from django.utils.text import Truncator
 
 from integrations.admin.asking import Asked, settings_ask
 from integrations.admin.badges import integration_badge
+from integrations.admin.job_actions import state_record
 from integrations.admin.mapping_form import MappingTable
 from integrations.admin.preview_lead import lead_choices, lead_chosen
 from integrations.admin.saving import Conflict, page_seal, page_store
@@ -167,15 +168,17 @@ def _ask_client(
 
 def _switch(request: HttpRequest, integration: Integration, do: str) -> None:
     integration = Integration.objects.get(pk=integration.pk)
-    problems = integration_problems(integration)
+    problems, before = integration_problems(integration), integration.get_state_display()
     if do == "on":
         try:
             integration_switch(integration, True)
+            state_record(request.user, integration, before)
             messages.success(request, f"{integration.name} is on: new leads go out, and so does what waited.")
         except ConnectorError as error:
             messages.error(request, _cut(f"It can’t be switched on yet. {error.message}"))
     elif do == "pause" and integration.state != IntegrationState.NEEDS_SETUP:
         integration_switch(integration, False)
+        state_record(request.user, integration, before)
         messages.success(request, f"{integration.name} is paused: leads wait for it until it is switched on again.")
     elif integration.state == IntegrationState.ON and problems:
         integration_hold(integration.pk, " ".join(problems))

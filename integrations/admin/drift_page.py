@@ -20,6 +20,7 @@ from integrations.models import Integration
 from integrations.preview import drift_preview
 from integrations.versions import MappingConflict
 from leads.admin.flagging import counted
+from leads.history import record
 
 WORDS_CHARS = 600
 
@@ -104,6 +105,7 @@ def _accept(
     except (ConnectorError, MappingConflict) as error:
         messages.error(request, Truncator(error.message).chars(WORDS_CHARS))
         return False
+    record(request.user, integration, f"Accepted the change of their form as version {report.version} of the mapping.")
     if report.missing:
         words = Truncator(" ".join(report.missing)).chars(WORDS_CHARS)
         messages.warning(request, f"Accepted as version {report.version}. Leads still wait: {words}")

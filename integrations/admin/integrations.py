@@ -19,6 +19,7 @@ from integrations.admin.badges import integration_badge
 from integrations.admin.configure import configure_page
 from integrations.admin.dialogs import preview_dialog, test_lead_dialog, values_dialog
 from integrations.admin.drift_page import drift_page
+from integrations.admin.job_actions import state_record
 from integrations.admin.living import check_fragment, look_fragment
 from integrations.admin.versions_page import versions_page
 from integrations.delivery import integration_switch
@@ -109,8 +110,10 @@ class IntegrationAdmin(ModelAdmin):
     @admin.action(description="Switch on", permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
         for integration in queryset:
+            before = integration.get_state_display()
             try:
                 integration_switch(integration, True)
+                state_record(request.user, integration, before)
                 messages.success(request, f"{integration.name} is on.")
             except ConnectorError as error:
                 messages.error(request, short(f"{integration.name} can’t be switched on yet. {error.message}", 600))
@@ -118,7 +121,9 @@ class IntegrationAdmin(ModelAdmin):
     @admin.action(description="Pause", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
         for integration in queryset.exclude(state__in=[IntegrationState.NEEDS_SETUP, IntegrationState.PAUSED]):
+            before = integration.get_state_display()
             integration_switch(integration, False)
+            state_record(request.user, integration, before)
             messages.success(request, f"{integration.name} is paused: leads wait for it until it is switched on again.")
 
     def add_view(

@@ -17,7 +17,7 @@ from integrations.discovery import integration_check
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
-from leads.history import Change, changed
+from leads.history import Change, changed, record
 from leads.models import Campaign
 from leads.skin import TextInput
 
@@ -32,34 +32,34 @@ class Said:
     words: str
 
 
-def job_do(model_admin: Any, request: HttpRequest, job: Integration, do: str) -> Said:
+def job_do(request: HttpRequest, job: Integration, do: str) -> Said:
     """Pause, resume or test an integration; the test asks the client, outside of any transaction."""
     match do:
         case "pause":
-            return _pause(model_admin, request, job)
+            return _pause(request, job)
         case "resume":
-            return _resume(model_admin, request, job)
+            return _resume(request, job)
         case "test":
             return _test(job)
     raise Http404
 
 
-def _pause(model_admin: Any, request: HttpRequest, job: Integration) -> Said:
+def _pause(request: HttpRequest, job: Integration) -> Said:
     if job.state == IntegrationState.NEEDS_SETUP:
         return Said("wait", "It was never switched on: there is nothing to pause.")
     before = job.get_state_display()
     integration_switch(job, False)
-    _log_state(model_admin, request, job, before)
+    state_record(request.user, job, before)
     return Said("good", "Paused: leads wait for it until it is resumed.")
 
 
-def _resume(model_admin: Any, request: HttpRequest, job: Integration) -> Said:
+def _resume(request: HttpRequest, job: Integration) -> Said:
     before = job.get_state_display()
     try:
         integration_switch(job, True)
     except ConnectorError as error:
         return Said("bad", f"It can’t be switched on yet. {error.message[:WORDS_CHARS]}")
-    _log_state(model_admin, request, job, before)
+    state_record(request.user, job, before)
     return Said("good", "On: new leads go out, and so does what waited.")
 
 
@@ -74,10 +74,11 @@ def _test(job: Integration) -> Said:
     return Said("good", "The client’s instance answered, and takes these settings.")
 
 
-def _log_state(model_admin: Any, request: HttpRequest, job: Integration, before: str) -> None:
+def state_record(user: Any, job: Integration, before: str) -> None:
+    """Write down who switched an integration; `before` is what its state was called."""
     job.refresh_from_db(fields=["state"])
     if before != job.get_state_display():
-        model_admin.log_change(request, job, changed(Change("State", before, job.get_state_display())))
+        record(user, job, changed(Change("State", before, job.get_state_display())))
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -101,7 +102,7 @@ def rename_page(model_admin: Any, request: HttpRequest, campaign: Campaign, job:
     if request.method == "POST" and form.is_valid():
         if job.name != before:
             job.save(update_fields=["name", "updated_at"])
-            model_admin.log_change(request, job, changed(Change("Name", before, job.name)))
+            record(request.user, job, changed(Change("Name", before, job.name)))
             messages.success(request, f"“{before}” is called “{job.name}” now.")
         return HttpResponseRedirect(_list(campaign))
     context = {"page": "rename", "form": form, "job": job, "was": before, "back": _list(campaign)}
@@ -115,7 +116,7 @@ def remove_page(model_admin: Any, request: HttpRequest, campaign: Campaign, job:
     if request.method == "POST":
         with transaction.atomic():
             model_admin.log_deletions(request, Integration.objects.filter(pk=job.pk))
-            model_admin.log_change(request, campaign, f"Integration “{job.name}” removed.")
+            record(request.user, campaign, f"Integration “{job.name}” removed.")
             name = job.name
             job.delete()
         messages.success(request, f"“{name}” is removed.")

@@ -110,6 +110,18 @@ def test_an_integrations_states_and_names_are_in_its_history_and_its_campaigns(
     assert entries[0].about == "integration “Acme UK”"
 
 
+def test_who_switches_integrations_from_their_list_or_on_configure_is_in_the_history_too(
+    browser_client: Client, switched_on: Integration
+) -> None:
+    where = "/admin/integrations/integration/"
+    browser_client.post(where, {"action": "pause", "_selected_action": [switched_on.pk]})
+    Integration.objects.filter(pk=switched_on.pk).update(state="on")
+    page = f"{where}{switched_on.pk}/change/"
+    browser_client.post(page, {**boxes(browser_client.get(page)), "do": "pause"})
+    entries = _history(browser_client, f"{where}{switched_on.pk}/history/")
+    assert [found for entry in entries if (found := _values(entry))] == [[("State", "On", "Paused")]] * 2
+
+
 def test_a_password_is_said_to_be_changed_and_is_kept_nowhere(browser_client: Client, staff: User) -> None:
     where = f"/admin/leads/user/{staff.pk}/password/"
     browser_client.post(
