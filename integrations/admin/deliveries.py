@@ -18,6 +18,7 @@ from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, cho
 from integrations.admin.bulk_forms import DELIVERY_ASKINGS
 from integrations.admin.causes import causes
 from integrations.admin.filters import (
+    CauseFilter,
     DeliveryVerdictFilter,
     KindFilter,
     OfIntegrationFilter,
@@ -34,7 +35,7 @@ from leads.admin.timeline import in_order, rewritten
 from leads.rights import may_see_personal_data, without_personal
 from leads.skin import ModelAdmin
 
-CAUSE = "cause"
+CAUSE = CauseFilter.parameter_name
 
 
 @admin.register(Delivery)
@@ -48,6 +49,7 @@ class DeliveryAdmin(ModelAdmin):
         OfIntegrationFilter,
         DeliveryVerdictFilter,
         KindFilter,
+        CauseFilter,
         ("created_at", AskedDays),
     )
     list_filter_submit = True
@@ -71,9 +73,6 @@ class DeliveryAdmin(ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return allowed(DELIVERY_ASKINGS, request, super().get_actions(request))
-
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        return lookup == CAUSE or bool(super().lookup_allowed(lookup, value, request))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
@@ -101,7 +100,7 @@ class DeliveryAdmin(ModelAdmin):
             integration_id=number(asked.get("integration__id__exact")),
             state=asked.get("state__exact", ""),
             verdict=asked.get("verdict__exact", ""),
-            reason=asked.get(CAUSE, ""),
+            reason=asked.get(CAUSE, "") if may_see_personal_data(request.user) else "",
             kind=asked.get("kind__exact", ""),
             text=asked.get("q", ""),
             since=since,

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from integrations.models import Delivery, DeliveryState, Integration, VerdictState
+from leads.admin.badges import short
 from leads.admin.filters import Asked
 
 NOT_SENT = "none"
@@ -58,6 +59,17 @@ class StateFilter(Asked):
 
 class DeliveryVerdictFilter(VerdictFilter):
     parameter_name = "verdict__exact"
+
+
+class CauseFilter(Asked):
+    """One of the reasons that stand above the list; picked there, taken away here."""
+
+    title = "cause"
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        asked = request.GET.get(self.parameter_name, "")
+        return [(asked, short(asked, 80))] if asked else []
 
 
 class KindFilter(Asked):
