@@ -84,10 +84,11 @@ class _Replay(forms.Form):
         choices=[("now", "The mapping of now"), ("then", "The mapping that each went out with")],
         widget=forms.RadioSelect,
         initial="now",
+        required=False,
     )
 
     def params(self) -> dict[str, Any]:
-        return {"mapping": self.cleaned_data.get("mapping", "now")}
+        return {"mapping": self.cleaned_data.get("mapping") or "now"}
 
 
 def _offer(row: Integration) -> str:
