@@ -52,6 +52,8 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
         return f"{label} {Flag(params['flag']).label.lower()}" + (f" ({short(reason, 60)})" if reason else "")
     if activity.kind == "import":
         return f"{label} {short(str(params.get('name', '')), 80)}" + (", as a test" if params.get("test") else "")
+    if activity.kind == "replay" and params.get("mapping") == "then":
+        return f"{label} with the mapping of then"
     there = [names[pk] for pk in params.get("integrations", ()) if pk in names]
     if there:
         return (

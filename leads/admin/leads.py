@@ -28,6 +28,7 @@ from leads.admin.filters import (
     lead_search,
     number,
 )
+from leads.admin.flagging import counted
 from leads.admin.imports import import_urls, may_import
 from leads.admin.timeline import Entry, in_order, lead_entries, rewritten
 from leads.lead_search import LeadSearch
@@ -231,7 +232,7 @@ def exported(request: HttpRequest, count: int, kind: str, *, masked: bool) -> No
     LogEntry.objects.create(
         user_id=request.user.pk or 0,
         content_type=ContentType.objects.get_for_model(Lead),
-        object_repr=f"{count:,} leads",
+        object_repr=counted(count),
         action_flag=CHANGE,
         change_message=f"Exported as {kind.upper()}{how}",
     )

@@ -299,7 +299,7 @@ def test_an_export_is_a_file_of_what_the_list_shows_and_stands_in_the_history(
         if kind == "csv":
             assert lead.hash.hex in content.decode()
             assert other.hash.hex not in content.decode()
-    assert list(LogEntry.objects.values_list("object_repr", flat=True)) == ["1 leads", "1 leads"]
+    assert list(LogEntry.objects.values_list("object_repr", flat=True)) == ["1 lead", "1 lead"]
 
 
 def test_erasing_is_done_only_after_a_tick(browser_client: Client, lead_make: LeadMake) -> None:
@@ -323,7 +323,11 @@ def test_what_waits_is_released_and_what_was_given_up_is_sent_again(
     activity_work(begin(browser_client, f"{where}/release/?ids={ids([held, done])}").pk)
     held.refresh_from_db()
     assert held.state == "queued"
-    activity_work(begin(browser_client, f"{where}/replay/?ids={done.pk}").pk)
+    assert "1 delivery would be replayed." in text(browser_client.get(f"{where}/replay/?ids={done.pk}"))
+    then = text(browser_client.post(f"{where}/replay/?ids={done.pk}", {"token": "t", "mapping": "then"}))
+    assert "There is nothing to do" in then
+    assert "the mapping that it went out with is not kept" in then
+    activity_work(begin(browser_client, f"{where}/replay/?ids={done.pk}", mapping="now").pk)
     assert Delivery.objects.filter(lead=done.lead, resend=True).count() == 1
 
 
