@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from leads.activity import ActivityError
+from leads.admin.filters import number
 from leads.catalog import compiled_form
 from leads.database import uuid7
 from leads.forms import CompiledForm
@@ -130,8 +131,8 @@ def _columns(model_admin: Any, request: HttpRequest, file_id: int) -> HttpRespon
     first = file.campaign.forms.order_by("pk").first()
     if first is None:
         raise Http404("This campaign has no form yet.")
-    asked = (posted or request.GET).get("form", "")
-    chosen = file.campaign.forms.filter(pk=asked).first() if asked.isdigit() else None
+    asked = number((posted or request.GET).get("form"))
+    chosen = file.campaign.forms.filter(pk=asked).first() if asked else None
     form = compiled_form(file.campaign_id, (chosen or first).pk)
     if form is None:
         raise Http404("This campaign has no such form.")

@@ -342,3 +342,40 @@ def test_a_leads_page_leads_to_the_actions_and_back_and_tells_of_those_that_it_w
     activity_work(begin(browser_client, f"{LIST}bulk/flag/?ids={lead.pk}", flag="invalid").pk)
     shown = text(browser_client.get(f"{LIST}{lead.pk}/change/"))
     assert "Part of a bulk action by erin: Flag invalid" in shown
+
+
+def test_odd_addresses_are_no_error_of_ours(browser_client: Client, lead_make: LeadMake) -> None:
+    lead = lead_make()
+    for where, status in {
+        f"{LIST}bulk/flag/?ids=": 200,
+        f"{LIST}bulk/flag/?ids=x,²,{lead.pk}": 200,
+        f"{LIST}bulk/flag/": 200,
+        f"{LIST}bulk/deliver/?ids={'9' * 18}": 200,
+        f"{LIST}?campaign__id__exact=x&integration=²&delivery=nonsense&created_at_from=yesterday": 200,
+        "/admin/leads/activity/1/change/": 404,
+        "/admin/leads/activity/x/change/": 404,
+        f"/admin/leads/activity/{'9' * 30}/progress/": 404,
+        f"{LIST}import/{'9' * 30}/": 404,
+        f"/admin/integrations/reasontranslation/of/{'9' * 30}/": 404,
+        "/admin/integrations/delivery/bulk/flag/?ids=1": 404,
+    }.items():
+        assert browser_client.get(where).status_code == status, where
+
+
+def test_a_viewer_looks_at_every_list_and_is_offered_nothing_that_changes(
+    person: Callable[..., Client], lead_make: LeadMake, delivery_make: DeliveryMake
+) -> None:
+    delivery = delivery_make(lead_make(), state="held", reason="Ada is known")
+    viewer = person("Viewer")
+    for where in (
+        LIST,
+        f"{LIST}{delivery.lead_id}/change/",
+        "/admin/integrations/delivery/",
+        f"/admin/integrations/delivery/{delivery.pk}/change/",
+        "/admin/leads/reasoncode/",
+    ):
+        shown = text(viewer.get(where))
+        assert "ada@example.test" not in shown, where
+        assert "Ada is known" not in shown, where
+        assert "/bulk/" not in shown, where
+        assert 'name="action"' not in shown, where
