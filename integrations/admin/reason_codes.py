@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -17,6 +18,7 @@ from integrations.reasons import reason_codes_unknown, reason_translate
 from leads.admin.badges import moment
 from leads.admin.flagging import counted
 from leads.admin.leads import ReasonCodeAdmin
+from leads.history import Change, changed, record
 from leads.models import Flag, ReasonCode
 from leads.skin import ModelAdmin
 
@@ -109,13 +111,38 @@ def _save(request: HttpRequest, integration: Integration) -> HttpResponse:
         pairs = zip(request.POST.getlist(f"{side}_theirs"), request.POST.getlist(f"{side}_ours"), strict=False)
         kept[whole] = {theirs: ours.get(picked) for theirs, picked in pairs}
     kept["whole" in request.POST] |= new
+    before = _table(integration)
     for whole, codes in kept.items():
         reason_translate(integration, codes, whole_connector=whole)
+    _note(request, integration, before, _table(integration))
     if new:
         messages.success(request, f"{counted(len(new), 'code')} translated: for verdicts that come from now on.")
     else:
         messages.success(request, "Saved.")
     return HttpResponseRedirect(reverse("admin:integrations_reasontranslation_table", args=[integration.pk]))
+
+
+def _table(integration: Integration) -> dict[str, str]:
+    """Each code and what it is called, as the history names them."""
+    rows = ReasonTranslation.objects.filter(
+        Q(integration=integration) | Q(integration=None, connector=integration.connector)
+    ).select_related("reason")
+    everywhere = f"every {connector_name(integration.connector)} integration"
+    return {
+        f"Their code {row.theirs} ({'this integration' if row.integration_id else everywhere})": row.reason.code
+        for row in rows
+    }
+
+
+def _note(request: HttpRequest, integration: Integration, before: dict[str, str], after: dict[str, str]) -> None:
+    """Writes what was changed into the integration's history."""
+    changes = [
+        Change(label, before.get(label, ""), after.get(label, ""))
+        for label in sorted({*before, *after})
+        if before.get(label) != after.get(label)
+    ]
+    if changes:
+        record(request.user, integration, changed(*changes))
 
 
 def _choices() -> list[tuple[str, list[ReasonCode]]]:

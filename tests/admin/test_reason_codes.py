@@ -38,6 +38,9 @@ def test_codes_that_nobody_has_a_word_for_are_listed_with_their_number_and_picke
     shown = text(browser_client.get(address(switched_on)))
     assert shown.count('name="theirs"') == 1
     assert 'name="own_theirs" value="E-17"' in shown
+    history = text(browser_client.get(f"/admin/integrations/integration/{switched_on.pk}/history/"))
+    assert "Their code E-17 (this integration)" in history
+    assert "wrong-phone" in history
 
 
 def test_a_pick_may_hold_for_every_integration_of_the_connector_and_be_taken_away(
