@@ -19,7 +19,7 @@ from leads import activity as activities
 from leads import activity_work as working
 from leads import imports
 from leads.activity import ActivityError, Kind
-from leads.bulk import FLAG, Action, DryRun, Found, Params, Row, action_dry_run, action_kind
+from leads.bulk import EXPORT, FLAG, Action, DryRun, Found, Params, Row, action_dry_run, action_kind
 from leads.models import Activity
 
 
@@ -95,7 +95,7 @@ RELEASE = Action("release", "Release", "sent", _Releasing, lead="lead_id", noun=
 REPLAY = Action("replay", "Replay", "replayed", _Replaying, lead="lead_id", noun="delivery")
 
 LEAD_ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {action.name: action for action in (FLAG, DELIVER, RESEND, MARK_DELIVERED, MARK_UNDELIVERED, ERASE)}
+    {action.name: action for action in (FLAG, DELIVER, RESEND, MARK_DELIVERED, MARK_UNDELIVERED, EXPORT, ERASE)}
 )
 DELIVERY_ACTIONS: Mapping[str, Action] = MappingProxyType({action.name: action for action in (RELEASE, REPLAY)})
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from django.db.models import Case, Count, QuerySet, Value, When
 
 from leads.activity import PREPARE_BATCH, ActivityError, Kind, Result, items_add
-from leads.models import Activity, ActivityItem, Flag, ItemState
+from leads.models import Activity, ActivityItem, Flag, ItemState, Lead
 from leads.status import FlagChange, leads_flag
 
 Params = Mapping[str, Any]
@@ -126,6 +126,24 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + "."
 
 
+class _Exporting:
+    """Settles which leads an export is of. Its file is made from them when it is downloaded, so that no copy of personal data
+    is kept, what was erased meanwhile is not in it, and whoever takes it along sees what they may see."""
+
+    def __init__(self, params: Params) -> None:
+        if params.get("format", "csv") not in EXPORT_FORMATS:
+            raise ActivityError("Choose CSV or XLSX.")
+
+    def facts(self, rows: QuerySet[Any]) -> Found:
+        return rows, ("campaign_id",)
+
+    def why_not(self, row: Row) -> str:
+        return ""
+
+    def act(self, activity: Activity, rows: Sequence[Row]) -> Mapping[int, str]:
+        return {row["pk"]: "In the file." for row in rows}
+
+
 class _Flagging:
     def __init__(self, params: Params) -> None:
         if params.get("flag") not in Flag.values or not params["flag"]:
@@ -146,5 +164,14 @@ class _Flagging:
         return dict.fromkeys(changed, f"Flagged {self.flag.label.lower()}.")
 
 
+EXPORT_FORMATS = ("csv", "xlsx")
+EXPORT = Action("export", "Export", "exported", _Exporting)
+"""Params: format (csv or xlsx). leads_exported() are what its file holds."""
 FLAG = Action("flag", "Flag", "flagged", _Flagging)
 """Params: flag (valid, invalid, returned, test), reason_code, comment."""
+
+
+def leads_exported(activity: Activity) -> QuerySet[Lead]:
+    """The leads of an export that has been worked."""
+    done = ActivityItem.objects.filter(activity=activity, state=ItemState.DONE)
+    return Lead.objects.filter(pk__in=done.values("subject"))

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
@@ -27,11 +28,16 @@ from integrations.admin.activity_words import (
     time_left,
 )
 from integrations.bulk import KINDS, activity_failures_csv
+from integrations.exports import DELIVERY_COLUMNS
 from leads.activity import AT_WORK, ActivityError, activity_cancel, activity_progress, activity_retry_failed
 from leads.admin.badges import moment
 from leads.admin.filters import DaysFilter
 from leads.admin.flagging import counted
+from leads.admin.leads import exported
+from leads.bulk import EXPORT as LEADS_EXPORT
+from leads.bulk import leads_exported
 from leads.database import uuid7
+from leads.exports import CONTENT_TYPES, leads_csv, leads_xlsx
 from leads.imports import import_take
 from leads.models import Activity, ActivityState
 from leads.rights import may_see_personal_data
@@ -127,6 +133,7 @@ class ActivityAdmin(ModelAdmin):
             page("cancel", require_POST(self.cancel_view), "cancel"),
             page("retry", require_POST(self.retry_view), "retry"),
             page("take", require_POST(self.take_view), "take"),
+            page("file", self.file_view, "file"),
             page("failed.csv", self.failures_view, "failures"),
             *super().get_urls(),
         ]
@@ -185,6 +192,21 @@ class ActivityAdmin(ModelAdmin):
         response["Cache-Control"] = "no-store"
         return response
 
+    def file_view(self, request: HttpRequest, activity_id: int) -> StreamingHttpResponse:
+        """The file of an export, streamed. Who may not see personal data gets it masked; that it was taken stands in the history."""
+        activity = self._get(request, activity_id, to_change=True)
+        if activity.kind != LEADS_EXPORT.name or activity.state in AT_WORK:
+            raise Http404
+        masked, kind = not may_see_personal_data(request.user), activity.params["format"]
+        write = leads_xlsx if kind == "xlsx" else leads_csv
+        exported(request, activity.done, kind, masked=masked)
+        response = StreamingHttpResponse(
+            write(leads_exported(activity), more=DELIVERY_COLUMNS, masked=masked), content_type=CONTENT_TYPES[kind]
+        )
+        response["Content-Disposition"] = f'attachment; filename="leads-{timezone.localtime():%Y-%m-%d-%H%M}.{kind}"'
+        response["Cache-Control"] = "no-store"
+        return response
+
     def _get(self, request: HttpRequest, key: Any, *, to_change: bool = False) -> Activity:
         text = str(key)
         pk = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
@@ -220,6 +242,7 @@ class ActivityAdmin(ModelAdmin):
             "may_cancel": may and not ended and not activity.cancel_requested,
             "may_retry": may and ended and not is_import and activity.failed,
             "may_download": activity.failed and (clear or not is_import),
+            "may_take_file": may and ended and activity.kind == LEADS_EXPORT.name and activity.done,
             "may_upload": may and is_import and (ended or activity.state == ActivityState.READY),
             "token": uuid7().hex,
             **results_page(activity, request, clear=clear),

@@ -54,6 +54,8 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
         return f"{label} {short(str(params.get('name', '')), 80)}" + (", as a test" if params.get("test") else "")
     if activity.kind == "replay" and params.get("mapping") == "then":
         return f"{label} with the mapping of then"
+    if activity.kind == "export":
+        return f"{label} as {str(params.get('format', 'csv')).upper()}"
     there = [names[pk] for pk in params.get("integrations", ()) if pk in names]
     if there:
         return (

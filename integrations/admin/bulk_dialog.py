@@ -6,7 +6,7 @@ loses nothing of what was typed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,14 +24,9 @@ from leads.activity import ActivityError
 from leads.admin.filters import number
 from leads.admin.flagging import counted
 from leads.database import uuid7
-from leads.rights import may_see_personal_data
-
-Download = Callable[[HttpRequest, Selection, Mapping[str, Any]], HttpResponseBase]
 
 
-def bulk_urls(
-    model_admin: Any, askings: Mapping[str, Asking], downloads: Mapping[str, Download] | None = None
-) -> list[Any]:
+def bulk_urls(model_admin: Any, askings: Mapping[str, Asking]) -> list[Any]:
     """One page for each action, under the list of its rows. The admin has `selection(request)`."""
 
     def page(request: HttpRequest, name: str) -> HttpResponseBase:
@@ -39,7 +34,7 @@ def bulk_urls(
             raise Http404(f"There is no action {name}.")
         if not request.user.has_perm(askings[name].right):
             raise PermissionDenied
-        return _page(model_admin, request, askings[name], (downloads or {}).get(name))
+        return _page(model_admin, request, askings[name])
 
     opts = model_admin.opts
     name = f"{opts.app_label}_{opts.model_name}_bulk"
@@ -103,7 +98,7 @@ def _back(model_admin: Any, request: HttpRequest) -> str:
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist") + (f"?{query}" if query else "")
 
 
-def _page(model_admin: Any, request: HttpRequest, asking: Asking, download: Download | None) -> HttpResponseBase:
+def _page(model_admin: Any, request: HttpRequest, asking: Asking) -> HttpResponseBase:
     selection: Selection = model_admin.selection(request)
     action = (DELIVERY_ACTIONS if isinstance(selection, DeliverySelection) else LEAD_ACTIONS).get(asking.name)
     noun = action.noun if action else "lead"
@@ -129,8 +124,6 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking, download: Down
     if posted is not None and not only_asking and form.is_valid() and count and report and not report.will:
         form.add_error(None, "There is nothing to do: what is chosen can’t be done with any of them.")
     elif posted is not None and not only_asking and form.is_valid() and count:
-        if download is not None:
-            return download(request, selection, form.cleaned_data)
         try:
             activity = bulk_start(
                 asking.name,
@@ -162,8 +155,6 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking, download: Down
         "opts": model_admin.opts,
         "title": f"{asking.title}: {counted(count, noun)}",
         "form": form,
-        "download": download is not None,
-        "masked": download is not None and not may_see_personal_data(request.user),
         "token": (posted.get("token") if posted else "") or uuid7().hex,
         "back": _back(model_admin, request),
         "all_of_them": "all" in request.GET,

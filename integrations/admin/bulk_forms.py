@@ -74,7 +74,7 @@ class _Export(forms.Form):
     )
 
     def params(self) -> dict[str, Any]:
-        return {}
+        return {"format": self.cleaned_data.get("format") or "csv"}
 
 
 class _Replay(forms.Form):
@@ -140,7 +140,12 @@ LEAD_ASKINGS: Mapping[str, Asking] = MappingProxyType(
                 "For what the client never got, whatever their instance said. Nothing is sent.",
                 form=_Mark, wants_rows=True, verb="Mark", behind="undelivered",
             ),
-            Asking("export", "Export", EXPORT, form=_Export),
+            Asking(
+                "export", "Export", EXPORT,
+                "The next page gathers them and offers the file, which is made while it is downloaded. It holds personal data as "
+                "far as you may see it: keep it no longer than you need it.",
+                form=_Export,
+            ),
             Asking(
                 "erase", "Erase personal data", ERASE,
                 "Names, addresses and all else that was posted go for good, here and in what was sent and answered. "

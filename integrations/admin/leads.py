@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -17,16 +15,13 @@ from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, cho
 from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, IntegrationFilter, VerdictFilter
 from integrations.admin.timeline import activity_entries, delivery_entries
-from integrations.exports import DELIVERY_COLUMNS
 from integrations.models import Delivery
 from integrations.selections import LeadSelection
 from leads.admin.badges import short
 from leads.admin.filters import number
-from leads.admin.leads import LeadAdmin, exported
+from leads.admin.leads import LeadAdmin
 from leads.admin.timeline import Entry, in_order
-from leads.exports import CONTENT_TYPES, leads_csv, leads_xlsx
 from leads.models import Flag, Lead
-from leads.rights import may_see_personal_data
 
 SHOWN = 3
 
@@ -50,7 +45,7 @@ class DeliveredLeadAdmin(LeadAdmin):
         return _with_deliveries(super().get_queryset(request))
 
     def get_urls(self) -> list[Any]:
-        return [*bulk_urls(self, LEAD_ASKINGS, {"export": _export}), *super().get_urls()]
+        return [*bulk_urls(self, LEAD_ASKINGS), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return allowed(LEAD_ASKINGS, request, super().get_actions(request))
@@ -154,20 +149,6 @@ def _with_deliveries(leads: QuerySet[Lead]) -> QuerySet[Lead]:
     return leads.select_related("campaign", "publisher").prefetch_related(
         Prefetch("deliveries", deliveries.defer(*unread))
     )
-
-
-def _export(request: HttpRequest, selection: Any, said: Mapping[str, Any]) -> StreamingHttpResponse:
-    """The file, streamed. Who may not see personal data gets it masked; that somebody took it along is in the history."""
-    masked = not may_see_personal_data(request.user)
-    leads, kind = selection.leads(), said["format"]
-    write = leads_xlsx if kind == "xlsx" else leads_csv
-    exported(request, leads.count(), kind, masked=masked)
-    response = StreamingHttpResponse(
-        write(leads, more=DELIVERY_COLUMNS, masked=masked), content_type=CONTENT_TYPES[kind]
-    )
-    response["Content-Disposition"] = f'attachment; filename="leads-{timezone.localtime():%Y-%m-%d-%H%M}.{kind}"'
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 def _latest(lead: Lead) -> list[Delivery]:

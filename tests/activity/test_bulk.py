@@ -61,6 +61,7 @@ def test_a_dry_run_says_what_then_happens(acme: Integration, lead: MakeLead, del
         ("resend", {}),
         ("mark_delivered", {}),
         ("mark_undelivered", {"comment": "They never got it"}),
+        ("export", {"format": "csv"}),
         ("erase", {}),
         ("release", {}),
         ("replay", {}),
@@ -84,7 +85,7 @@ def test_every_action_does_to_as_many_rows_what_its_dry_run_said(
     activity = worked(bulk_start(name, chosen, asked, by="grace", token=""))
     assert activity.state == "done"
     assert foretold.will > 0
-    assert foretold.cant
+    assert foretold.cant or name == "export", "any lead can be exported"
     assert (activity.done, activity.skipped, activity.failed) == (foretold.will, sum(foretold.cant.values()), 0)
     said = {words[:1].upper() + words[1:] + "." for words in foretold.cant}
     assert {item.words for item in activity_results(activity, state="skipped")} == said

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
+from django.urls import reverse
 
 from integrations.bulk import activity_work
 from integrations.models import Delivery, Integration
@@ -281,10 +282,27 @@ def test_who_may_not_see_personal_data_sees_an_activity_without_it_and_exports_m
     assert "It failed" in shown
     assert "Adelheid" not in shown
     assert "adelheid@" not in shown
-    file = viewer.post(f"{LIST}bulk/export/?ids={lead.pk}", {"format": "csv"})
-    content = content_of(file).decode()
+    content = content_of(taken(viewer, f"{LIST}bulk/export/?ids={lead.pk}", "csv")).decode()
     assert lead.hash.hex in content
     assert "adelheid@" not in content
+
+
+def taken(client: Client, where: str, kind: str) -> Any:
+    """The file of an export, once it has been worked."""
+    activity = begin(client, where, format=kind)
+    assert client.get(reverse("admin:leads_activity_file", args=[activity.pk])).status_code == 404
+    activity_work(activity.pk)
+    return client.get(reverse("admin:leads_activity_file", args=[activity.pk]))
+
+
+def test_what_was_erased_since_is_not_in_the_file_of_an_export(browser_client: Client, lead_make: LeadMake) -> None:
+    lead = lead_make(values={"email": "adelheid@example.test"}, processed_at="2026-01-01T00:00:00Z")
+    activity = begin(browser_client, f"{LIST}bulk/export/?ids={lead.pk}", format="csv")
+    activity_work(activity.pk)
+    activity_work(begin(browser_client, f"{LIST}bulk/erase/?ids={lead.pk}", sure="on").pk)
+    content = content_of(browser_client.get(reverse("admin:leads_activity_file", args=[activity.pk])))
+    assert lead.hash.hex in content.decode()
+    assert "adelheid@" not in content.decode()
 
 
 def test_an_export_is_a_file_of_what_the_list_shows_and_stands_in_the_history(
@@ -292,7 +310,7 @@ def test_an_export_is_a_file_of_what_the_list_shows_and_stands_in_the_history(
 ) -> None:
     lead, other = lead_make(), lead_make(status="invalid")
     for kind, start in (("csv", b"\xef\xbb\xbfid"), ("xlsx", b"PK")):
-        answer = browser_client.post(f"{LIST}bulk/export/?all=1&status__exact=valid", {"format": kind})
+        answer = taken(browser_client, f"{LIST}bulk/export/?all=1&status__exact=valid", kind)
         content = content_of(answer)
         assert content.startswith(start)
         assert f".{kind}" in answer["Content-Disposition"]
