@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 from django.db.models import Count, F, Max, Q
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import Truncator
 
@@ -215,15 +215,9 @@ def _unknown_codes(by_id: dict[int, Integration], *, named: bool) -> list[Need]:
         others = f" and {len(pks) - 1} more" if len(pks) > 1 else ""
         verb = "give" if others else "gives"
         words = f"{verb} {'reasons' if len(names) > 1 else 'a reason'} that your list does not have: {shown}"
-        found.append(Need(7, "off", _name(by_id[pks[0]], named) + others, words, "Translate", _translate_link()))
+        where = reverse("admin:integrations_reasontranslation_table", args=[pks[0]])
+        found.append(Need(7, "off", _name(by_id[pks[0]], named) + others, words, "Translate", where))
     return found
-
-
-def _translate_link() -> str:
-    try:
-        return reverse("admin:integrations_reasontranslation_changelist")
-    except NoReverseMatch:
-        return reverse("admin:leads_reasoncode_changelist")
 
 
 def _leads(count: int) -> str:
