@@ -36,12 +36,19 @@ Field.objects.create(form=form, name="zip", label="Zip code", position=7)
 Field.objects.filter(name="country").update(type="choice", choices=[{"value": "DE", "label": "DE"}, {"value": "Frankreich", "label": "Frankreich"}])
 Form.objects.update(version=2)
 """
+_THEIRS_CHANGED = """
+from leads.models import *
+Field.objects.create(form=Form.objects.get(), name="jobTitle", label="Job title", required=True, position=8)
+Form.objects.update(version=3)
+"""
 
 
 @pytest.fixture
 def portals(tmp_path: Path) -> Iterator[tuple[Portal, Portal]]:
     """Ours and the client's, both running, that know how to reach each other and nothing more."""
-    processes = [PortalProcess(tmp_path / name, env={"LOG_LEVEL": "WARNING"}) for name in ("ours", "theirs")]
+    # A client's form is looked at every two seconds here, every hour in life.
+    env = {"LOG_LEVEL": "WARNING", "DISCOVERY_SECONDS": "2"}
+    processes = [PortalProcess(tmp_path / name, env=env) for name in ("ours", "theirs")]
     connected(*processes)
     client, ours = Portal(processes[1], ["The agency"]), Portal(processes[0], ["Northbeam"])
     client.process.manage("shell", "-v0", "-c", _THEIRS_TOO)
@@ -54,7 +61,7 @@ def portals(tmp_path: Path) -> Iterator[tuple[Portal, Portal]]:
 
 
 @pytest.mark.portals
-def test_from_add_to_a_test_lead_that_the_client_took_and_a_real_one_behind_it(
+def test_from_add_to_a_lead_that_arrived_and_on_when_the_client_changes_their_form(
     portals: tuple[Portal, Portal], open_page: Callable[..., Any]
 ) -> None:
     ours, client = portals
@@ -126,6 +133,25 @@ def test_from_add_to_a_test_lead_that_the_client_took_and_a_real_one_behind_it(
     ours.post_leads(["grace@example.test"])
     wait_until(lambda: len(client.leads()) == 2, 20)
     assert key not in page.content()
+
+    # Their form changes: that is found by itself, what it would break waits, and goes out once it is accepted.
+    client.process.manage("shell", "-v0", "-c", _THEIRS_CHANGED)
+    configure = page.url.partition("/change/")[0]
+
+    def shown(words: str) -> bool:
+        page.goto(f"{configure}/drift/")
+        return bool(page.get_by_text(words).count())
+
+    wait_until(lambda: shown("changed “Sign-up”"), 20)
+    ours.post_leads(["lin@example.test"])
+    wait_until(lambda: shown("1 lead waits for you"), 20)
+    assert len(client.leads()) == 2
+    title = page.locator(".pt-map-row[data-key='form[jobTitle]']")
+    title.get_by_role("combobox").fill("Engineer")
+    page.keyboard.press("Enter")
+    title.locator(".pt-map-value:has-text('Engineer')").wait_for()
+    page.click("text=Accept and send")
+    wait_until(lambda: len(client.leads()) == 3, 20)
 
 
 @pytest.fixture
