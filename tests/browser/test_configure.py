@@ -138,13 +138,13 @@ def test_from_add_to_a_lead_that_arrived_and_on_when_the_client_changes_their_fo
     client.process.manage("shell", "-v0", "-c", _THEIRS_CHANGED)
     configure = page.url.partition("/change/")[0]
 
-    def shown(words: str) -> bool:
+    def drift_says(words: str) -> bool:
         page.goto(f"{configure}/drift/")
         return bool(page.get_by_text(words).count())
 
-    wait_until(lambda: shown("changed “Sign-up”"), 20)
+    wait_until(lambda: drift_says("changed “Sign-up”"), 20)
     ours.post_leads(["lin@example.test"])
-    wait_until(lambda: shown("1 lead waits for you"), 20)
+    wait_until(lambda: drift_says("1 lead waits for you"), 20)
     assert len(client.leads()) == 2
     title = page.locator(".pt-map-row[data-key='form[jobTitle]']")
     title.get_by_role("combobox").fill("Engineer")
