@@ -17,18 +17,6 @@ document.addEventListener("click", (event) => {
     if (navigator.clipboard) navigator.clipboard.writeText(source.textContent.trim()).then(done, select);
     else select();
   }
-  const add = event.target.closest("[data-add-row]");
-  if (add) {
-    event.preventDefault();
-    const rows = document.querySelectorAll("[data-extra-row]");
-    const last = rows[rows.length - 1];
-    const row = last.cloneNode(true);
-    row.innerHTML = row.innerHTML.replaceAll(`new-${rows.length - 1}-`, `new-${rows.length}-`);
-    row.querySelectorAll("input, textarea").forEach((box) => { box.value = ""; box.removeAttribute("value"); });
-    row.querySelectorAll("select").forEach((box) => { box.selectedIndex = 0; });
-    last.after(row);
-    row.querySelector("input").focus();
-  }
 });
 
 // The skin's Filters button is a link without an address: it gets what keys need to reach and press it.
