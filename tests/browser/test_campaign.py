@@ -84,7 +84,8 @@ def test_an_integration_is_paused_and_resumed_in_its_row_and_the_focus_stays_whe
     page.keyboard.press("Enter")
     page.locator(".pt-job-said", has_text="leads wait").wait_for()
     assert page.locator(".pt-job .pt-badge").inner_text().endswith("Paused")
-    assert page.evaluate("document.activeElement.id") == f"job-{switched_on.pk}-switch"
+    # The focus comes back when the row has settled, a moment after its words are there.
+    page.wait_for_function("id => document.activeElement.id === id", arg=f"job-{switched_on.pk}-switch")
     switched_on.refresh_from_db()
     assert switched_on.state == "paused"
 
