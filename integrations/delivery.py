@@ -78,7 +78,7 @@ def accepting(campaign_ids: Collection[int], kind: str) -> dict[int, list[Integr
         .exclude(state=IntegrationState.NEEDS_SETUP)
         .order_by("position", "id")
     ):
-        found[integration.campaign_id].append(integration)
+        found[integration.campaign_id or 0].append(integration)
     return found
 
 

@@ -124,7 +124,7 @@ def _typed(integration: Integration, values: Mapping[str, str]) -> LeadRow | tup
     house, _ = Publisher.objects.get_or_create(name=HOUSE, defaults={"active": False})
     return LeadRow(
         hash=uuid7(),
-        campaign_id=integration.campaign_id,
+        campaign_id=integration.campaign.pk,
         publisher_id=house.pk,
         form_id=form.id,
         form_version=form.version,

@@ -31,7 +31,7 @@ def _campaigns(user: Any) -> list[tuple[Campaign, SafeString, list[tuple[Standin
     campaigns = list(Campaign.objects.select_related("advertiser")[:CAMPAIGNS])
     rows = list(Integration.objects.filter(campaign__in=campaigns, managed=False))
     states = standings(rows)
-    jobs: dict[int, list[tuple[Standing, str]]] = {}
+    jobs: dict[int | None, list[tuple[Standing, str]]] = {}
     for row in rows:
         jobs.setdefault(row.campaign_id, []).append((states[row.pk], row.name))
     return [(campaign, campaign_badge(campaign), jobs.get(campaign.pk, [])) for campaign in campaigns]

@@ -1,7 +1,7 @@
 """Where it goes, and what they say."""
 
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
-from integrations.models.integration import FieldMapping, Integration, IntegrationState, RemoteToken
+from integrations.models.integration import FieldMapping, InDoubt, Integration, IntegrationState, RemoteToken
 from integrations.models.mapping_version import MappingVersion
 from integrations.models.reasons import ReasonTranslation
 from integrations.models.verdict import StatusUpdate, VerdictState
@@ -11,6 +11,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "FieldMapping",
+    "InDoubt",
     "Integration",
     "IntegrationState",
     "MappingVersion",

@@ -36,6 +36,9 @@ class Delivery(models.Model):
     data = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     test = models.BooleanField(default=False, db_default=False)
     resend = models.BooleanField(default=False, db_default=False, help_text="Sent again on purpose.")
+    maybe_repeat = models.BooleanField(
+        default=False, db_default=False, help_text="An earlier try may have arrived: the client may have it twice."
+    )
 
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default="queued", db_default="queued")
     reason = models.TextField(default="", db_default="", blank=True, help_text="In words: why it waits or failed.")
@@ -69,6 +72,12 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["lease_until"], name="delivery_leased", condition=models.Q(state="sending")),
             models.Index(fields=["integration", "id"], name="delivery_held", condition=models.Q(state="held")),
+            # What waits for a time that is known.
+            models.Index(
+                fields=["next_try_at"],
+                name="delivery_held_until",
+                condition=models.Q(state="held", next_try_at__isnull=False),
+            ),
             models.Index(fields=["next_poll_at"], name="delivery_poll", condition=models.Q(next_poll_at__isnull=False)),
             # What people are told of, and what charts count, without a look at the rows themselves.
             models.Index(

@@ -17,10 +17,18 @@ class IntegrationState(models.TextChoices):
     NEEDS_A_LOOK = "needs_a_look", "Needs a look"
 
 
+class InDoubt(models.TextChoices):
+    HOLD = "hold", "Wait for a person"
+    AGAIN = "again", "Send again, marked as a possible repeat"
+
+
 class Integration(models.Model):
     """A job of a campaign's Processr that hands leads (or events, or status changes) to one outside system."""
 
-    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="integrations")
+    # Managed ones that serve the whole instance (notices) have none; what a person adds always has one.
+    campaign: models.ForeignKey[Campaign, Campaign] = models.ForeignKey(  # type: ignore[misc]
+        Campaign, models.CASCADE, related_name="integrations", null=True
+    )
     name = models.CharField(max_length=200)
     connector = models.CharField(max_length=64, help_text="The connector's slug.")
     settings = models.JSONField(default=dict, blank=True)
@@ -46,16 +54,51 @@ class Integration(models.Model):
     )
     pulled_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was, by itself.")
 
-    # The breaker: a run of failed calls opens it, and one probe after `open_until` closes it again.
+    # What goes out when, as the account manager wishes (gate.py); empty boxes are no bounds.
+    cap_day = models.PositiveIntegerField("most in a day", null=True, blank=True)
+    cap_week = models.PositiveIntegerField("most in a week", null=True, blank=True)
+    cap_total = models.PositiveIntegerField("most in all", null=True, blank=True)
+    weekdays = models.JSONField(default=list, blank=True, db_default=models.Value([], models.JSONField()))
+    hours_from = models.TimeField("from", null=True, blank=True)
+    hours_to = models.TimeField("to", null=True, blank=True)
+    release_per_minute = models.PositiveIntegerField(
+        "release rate",
+        default=600,
+        db_default=600,
+        help_text="How many a minute of what waited go out; 0: all at once.",
+    )
+    in_doubt = models.CharField(
+        "sent, but no answer came",
+        max_length=10,
+        choices=InDoubt.choices,
+        default=InDoubt.HOLD,
+        db_default=InDoubt.HOLD,
+        help_text="For clients that can't tell a repeat.",
+    )
+    # Nothing goes out before this, and why: a cap is reached, or it is out of hours.
+    closed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    closed_reason = models.TextField(default="", db_default="", blank=True, editable=False)
+
+    # The breaker: a run of failed calls opens it, and one probe after `open_until` closes it again. One host that does not
+    # answer opens those of all integrations that call it.
     failures = models.PositiveIntegerField(default=0, editable=False)
     open_until = models.DateTimeField(null=True, blank=True, editable=False)
+    remote_host = models.CharField(max_length=260, default="", db_default="", blank=True, editable=False)
+    # Since when every call has failed, and how much of the way to being switched off people have been told of (percent).
+    failing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    failing_told = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["campaign", "position", "id"]
-        constraints = [models.UniqueConstraint(fields=["campaign", "name"], name="integration_name_in_campaign")]
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "name"], name="integration_name_in_campaign"),
+            models.CheckConstraint(
+                condition=models.Q(managed=True) | models.Q(campaign__isnull=False), name="integration_has_campaign"
+            ),
+        ]
         indexes = [
             models.Index(
                 fields=["next_pull_at"], name="integration_pull", condition=models.Q(next_pull_at__isnull=False)
