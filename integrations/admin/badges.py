@@ -21,6 +21,7 @@ DELIVERY_TONES = {
     DeliveryState.HELD: "wait",
     DeliveryState.UNKNOWN: "wait",
     DeliveryState.EXHAUSTED: "bad",
+    DeliveryState.NOT_SENT: "off",
 }
 VERDICT_TONES = {
     VerdictState.PENDING: "busy",

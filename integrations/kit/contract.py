@@ -288,5 +288,9 @@ class Connector:
     discover: Callable[[Call], Flow[RemoteForm]] | None = None
     poll: Callable[[Call, str], Flow[Verdict]] | None = None
     """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""
+    wants: Callable[[Call, Payload], str] | None = None
+    """Why an event is not sent, in words ("no device id"); "" where it is. Asked before a delivery is queued, so it must be quick."""
+    browser: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    """What of the settings its browser.js is told on the page, for everybody to read: never a secret. For connectors with such a file."""
     receive: Callable[[str, Mapping[str, str]], Verdict] | None = None
     """Reads a verdict that they push: the word in the callback's path (validate, invalidate) and its form values."""

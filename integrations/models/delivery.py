@@ -18,6 +18,7 @@ class DeliveryState(models.TextChoices):
     HELD = "held", "Waiting"
     UNKNOWN = "unknown", "In doubt"
     EXHAUSTED = "exhausted", "Given up"
+    NOT_SENT = "not_sent", "Not sent"  # by the connector's own rules there was nothing to send: the reason says which
 
 
 class Delivery(models.Model):
