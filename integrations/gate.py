@@ -1,0 +1,149 @@
+"""What goes out when: caps, and hours and days, in the campaign's time zone. A closed integration's deliveries stay queued.
+
+The gate is two columns of the integration, closed_until and closed_reason: docs/adr/0008. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from integrations.models import Attempt, Delivery, DeliveryState, Integration
+
+UTC = ZoneInfo("UTC")
+MIDNIGHT = dt.time()
+
+
+def gate_zone(integration: Integration) -> ZoneInfo:
+    """The time zone that days and hours are meant in: the campaign's; UTC for one that serves the whole instance."""
+    return ZoneInfo(integration.campaign.time_zone) if integration.campaign_id else UTC
+
+
+def gated(integration: Integration) -> bool:
+    """Whether anything but the integration's state bounds what goes out when."""
+    caps = (integration.cap_day, integration.cap_week, integration.cap_total)
+    hours = (integration.hours_from, integration.hours_to)
+    return any(bound is not None for bound in (*caps, *hours)) or bool(integration.weekdays)
+
+
+def gate_closed(integration: Integration, now: dt.datetime) -> bool:
+    """Whether it was closed, and still is: until a time, or (a reason and no time) until a person raises a cap."""
+    if integration.closed_until is not None:
+        return integration.closed_until > now
+    return bool(integration.closed_reason)
+
+
+def next_opening(integration: Integration, now: dt.datetime) -> dt.datetime | None:
+    """When deliveries may go out again by hours and days; None where they may now.
+
+    A day's hours begin when its clock first shows `hours_from` and end when it first shows `hours_to`, which may be on the
+    day after; a day that is left out has no beginning. No days chosen: every day.
+    """
+    begins, ends = integration.hours_from or MIDNIGHT, integration.hours_to or MIDNIGHT
+    if not integration.weekdays and integration.hours_from is None and integration.hours_to is None:
+        return None
+    zone = gate_zone(integration)
+    today = now.astimezone(zone).date()
+    over_midnight = dt.timedelta(days=1 if ends <= begins else 0)
+    later = []
+    for day in (today + dt.timedelta(days=n) for n in range(-1, 9)):
+        if integration.weekdays and day.weekday() not in integration.weekdays:
+            continue
+        opens = _clock_shows(day, begins, zone)
+        if opens <= now < _clock_shows(day + over_midnight, ends, zone):
+            return None
+        if opens > now:
+            later.append(opens)
+    return min(later)
+
+
+def integration_allowance(integration: Integration, wanted: int, now: dt.datetime) -> int:
+    """How many deliveries may be claimed now, of those wanted; test leads are not meant: they always may.
+
+    Call it in the transaction of the claim, before it: it locks the integration's row, so that two workers never take the
+    same room. What counts against a cap is what the client has or may have: delivered or in doubt in the day, the week or
+    ever, and what is being sent. Where nothing is left the integration is closed, with the reason in words.
+    Without caps and hours it asks the database nothing.
+    """
+    if not gated(integration):
+        return wanted
+    row = Integration.objects.select_for_update(no_key=True, of=("self",)).select_related("campaign")
+    fresh = row.get(pk=integration.pk)
+    if gate_closed(fresh, now):
+        return 0
+    opening = next_opening(fresh, now)
+    if opening is not None:
+        _close(fresh, "It is out of hours.", opening)
+        return 0
+    left = wanted
+    for cap, since, until, words in _caps(fresh, now):
+        sure, doubt = _gone_out(fresh, since)
+        if sure + doubt >= cap:
+            in_doubt = f", {doubt:,} of them in doubt" if doubt else ""
+            # It goes on when the day or week is over, and it is in hours then.
+            _close(fresh, f"{words}{in_doubt}.", until and (next_opening(fresh, until) or until))
+            return 0
+        left = min(left, cap - sure - doubt - _sending(fresh))
+    if fresh.closed_reason:
+        _close(fresh, "", None)
+    return max(left, 0)
+
+
+def integration_reopen(integration_id: int) -> None:
+    """Lift a closure at once: what bounds the integration has changed. The next claim counts anew."""
+    Integration.objects.filter(pk=integration_id).exclude(closed_reason="").update(closed_until=None, closed_reason="")
+
+
+def _caps(integration: Integration, now: dt.datetime) -> list[tuple[int, dt.datetime | None, dt.datetime | None, str]]:
+    """Each cap with when its span began, when it ends (None: never), and what is said when it is used up."""
+    zone = gate_zone(integration)
+    today = now.astimezone(zone).date()
+    monday = today - dt.timedelta(days=today.weekday())
+    found: list[tuple[int, dt.datetime | None, dt.datetime | None, str]] = []
+    # The longest first: what is said is when it really goes on.
+    if integration.cap_total is not None:
+        found.append((integration.cap_total, None, None, f"All {integration.cap_total:,} are out"))
+    if integration.cap_week is not None:
+        week = _clock_shows(monday, MIDNIGHT, zone), _clock_shows(monday + dt.timedelta(days=7), MIDNIGHT, zone)
+        found.append((integration.cap_week, *week, f"This week's {integration.cap_week:,} are out"))
+    if integration.cap_day is not None:
+        day = _clock_shows(today, MIDNIGHT, zone), _clock_shows(today + dt.timedelta(days=1), MIDNIGHT, zone)
+        found.append((integration.cap_day, *day, f"Today's {integration.cap_day:,} are out"))
+    return found
+
+
+def _gone_out(integration: Integration, since: dt.datetime | None) -> tuple[int, int]:
+    """How many the client has for sure, and how many it may have, of those sent since then."""
+    sent = Delivery.objects.filter(integration=integration.pk, test=False)
+    doubt = sent.filter(state=DeliveryState.UNKNOWN)
+    if since is None:
+        return sent.filter(delivered_at__isnull=False).count(), doubt.count()
+    return sent.filter(delivered_at__gte=since).count(), _in_doubt_since(doubt, since).count()
+
+
+def _in_doubt_since(doubt: QuerySet[Delivery], since: dt.datetime) -> QuerySet[Delivery]:
+    # The last try says when; of one whose worker died there is none, but the end of its lease.
+    tried = Attempt.objects.filter(delivery=OuterRef("pk"), started_at__gte=since)
+    return doubt.filter(Q(lease_until__gte=since) | Exists(tried))
+
+
+def _sending(integration: Integration) -> int:
+    return Delivery.objects.filter(integration=integration.pk, test=False, state=DeliveryState.SENDING).count()
+
+
+def _close(integration: Integration, reason: str, until: dt.datetime | None) -> None:
+    Integration.objects.filter(pk=integration.pk).update(closed_reason=reason, closed_until=until)
+
+
+def _clock_shows(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """The moment at which the clock there first shows this time or a later one: none is left out when clocks change."""
+    wall = dt.datetime.combine(day, time)
+    moment = wall.replace(tzinfo=zone).astimezone(UTC)
+    minute = dt.timedelta(minutes=1)
+    if moment.astimezone(zone).replace(tzinfo=None) != wall:
+        # Clocks leap over it: the moment of the leap.
+        while (moment - minute).astimezone(zone).replace(tzinfo=None) >= wall:
+            moment -= minute
+    return moment
