@@ -17,13 +17,13 @@ _READ = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.lead", "leads.reasoncode",
     "integrations.integration", "integrations.delivery", "integrations.statusupdate",
-    "integrations.mappingversion", "integrations.reasontranslation",
+    "integrations.mappingversion", "integrations.reasontranslation", "integrations.notice",
 )  # fmt: skip
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.apikey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
-    "integrations.reasontranslation",
+    "integrations.reasontranslation", "integrations.noticetarget",
 )  # fmt: skip
 # Flagged, released, sent again: never made or removed by hand.
 _WORKED = ("leads.lead", "integrations.delivery")
@@ -31,6 +31,7 @@ _WORKED = ("leads.lead", "integrations.delivery")
 _REMOVED = (
     "leads.campaignpublisher", "leads.link", "leads.field", "leads.reasoncode", "leads.apikey",
     "integrations.integration", "integrations.fieldmapping", "integrations.reasontranslation",
+    "integrations.noticetarget",
 )  # fmt: skip
 
 

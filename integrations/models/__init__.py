@@ -3,6 +3,7 @@
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
 from integrations.models.integration import FieldMapping, InDoubt, Integration, IntegrationState, RemoteToken
 from integrations.models.mapping_version import MappingVersion
+from integrations.models.notice import Notice, NoticeKind, NoticeMessage, NoticeStep, NoticeTarget
 from integrations.models.reasons import ReasonTranslation
 from integrations.models.verdict import StatusUpdate, VerdictState
 
@@ -15,6 +16,11 @@ __all__ = [
     "Integration",
     "IntegrationState",
     "MappingVersion",
+    "Notice",
+    "NoticeKind",
+    "NoticeMessage",
+    "NoticeStep",
+    "NoticeTarget",
     "ReasonTranslation",
     "RemoteToken",
     "StatusUpdate",

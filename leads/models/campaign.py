@@ -60,6 +60,12 @@ class Campaign(models.Model):
     verdict_days = models.PositiveSmallIntegerField(
         default=90, help_text="For how many days after delivery the client's verdict on a lead is asked for."
     )
+    silence_times = models.PositiveSmallIntegerField(
+        "tell of silence",
+        default=6,
+        db_default=6,
+        help_text="A notice is sent when no lead has come for so many times the usual gap at that hour; 0: never.",
+    )
     forms = models.ManyToManyField("leads.Form", related_name="campaigns", blank=True)
     publishers = models.ManyToManyField(Publisher, through="CampaignPublisher", related_name="campaigns")
     created_at = models.DateTimeField(auto_now_add=True)
