@@ -5,19 +5,16 @@ dispatch.py does the sending; here no request is made. States and rules: docs/op
 
 from __future__ import annotations
 
-import datetime as dt
-import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations.discovery import next_pull_at, settings_problems
-from integrations.kit.contract import ConnectorError, Outcome, OutcomeKind
+from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
@@ -28,12 +25,6 @@ from leads.wake import wake
 
 DELIVER_TASK = "integrations.deliver_due"
 
-# Seconds until the next try after the first, second, ... one: 75 hours in all.
-TRY_SECONDS = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
-JITTER = 0.2
-# A run of so many failed calls opens the breaker; then one probe at a time, with pauses that grow with each that fails.
-BREAKER_FAILURES = 5
-BREAKER_SECONDS = (5, 15, 30, 60, 120, 300)
 PAUSED = "Paused: it goes out when the integration is switched on again."
 # What the client's form has to say about first: drift.py lets it out or holds it, whichever it finds.
 FORM_ASKED = "Waiting: the client refused a field that was sent. Its form is looked at again."
@@ -248,66 +239,6 @@ def deliveries_unpark(integration_id: int, reason: str) -> int:
     if count:
         wake(DELIVER_TASK, integration_id)
     return count
-
-
-def next_try(tries: int, outcome: Outcome, now: dt.datetime) -> dt.datetime | None:
-    """When to try again after this many tries that decided nothing; None when the schedule is at its end."""
-    if tries > len(TRY_SECONDS):
-        return None
-    wait = TRY_SECONDS[tries - 1] * settings.SCHEDULE_FACTOR * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-    if outcome.after_s is not None:
-        wait = max(outcome.after_s, 0)
-    return now + dt.timedelta(seconds=wait)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a delivery stands after a try: what the outcome UPDATE writes."""
-
-    state: DeliveryState
-    reason: str
-    next_try_at: dt.datetime | None = None
-
-
-def standing_after(tries: int, outcome: Outcome, now: dt.datetime) -> Standing:
-    """What follows from the outcome of a delivery's latest try (the `tries`-th)."""
-    match outcome.kind:
-        case OutcomeKind.DELIVERED:
-            return Standing(DeliveryState.DELIVERED, outcome.message)
-        case OutcomeKind.REFUSED if outcome.form_changed:
-            return Standing(DeliveryState.HELD, FORM_ASKED)
-        case OutcomeKind.REFUSED:
-            return Standing(DeliveryState.REFUSED, outcome.message)
-        case OutcomeKind.MISCONFIGURED:
-            return Standing(DeliveryState.HELD, f"Waiting: {outcome.message}")
-        case OutcomeKind.UNKNOWN:
-            return Standing(DeliveryState.UNKNOWN, outcome.message)
-        case OutcomeKind.RETRY:
-            when = next_try(tries, outcome, now)
-            if when is None:
-                return Standing(DeliveryState.EXHAUSTED, f"Given up after {tries} tries. {outcome.message}")
-            return Standing(DeliveryState.QUEUED, outcome.message, when)
-
-
-def breaker_record(integration_id: int, outcomes: Sequence[OutcomeKind], now: dt.datetime) -> None:
-    """Count calls that decided nothing; a run of them opens the breaker, one answer closes it."""
-    failed = sum(kind == OutcomeKind.RETRY for kind in outcomes)
-    integration = Integration.objects.only("failures", "open_until").get(pk=integration_id)
-    if failed < len(outcomes):
-        if integration.failures or integration.open_until:
-            Integration.objects.filter(pk=integration_id).update(failures=0, open_until=None, state_reason="")
-        return
-    if integration.open_until is None:
-        # A batch fails as a whole: what counts is that it did, not how many leads were in it.
-        failures = min(integration.failures + failed, BREAKER_FAILURES)
-    else:
-        failures = integration.failures + 1
-    changes: dict[str, object] = {"failures": failures}
-    if failures >= BREAKER_FAILURES:
-        pause = BREAKER_SECONDS[min(failures - BREAKER_FAILURES, len(BREAKER_SECONDS) - 1)]
-        changes["open_until"] = now + dt.timedelta(seconds=pause * settings.SCHEDULE_FACTOR)
-        changes["state_reason"] = "The client's system does not answer as it should. Tries go on, one at a time."
-    Integration.objects.filter(pk=integration_id).update(**changes)
 
 
 def deliveries_due() -> list[int]:

@@ -19,14 +19,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from integrations.breaker import SWITCHED_OFF, breaker_record, sendable
 from integrations.delivery import (
     FORM_ASKED,
     MAPPING_OF_THEN,
-    Standing,
-    breaker_record,
     deliveries_park,
     integration_hold,
-    standing_after,
 )
 from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
 from integrations.flows import BudgetSpent, Finished, Runner, connector_call, token_get, token_renew
@@ -44,8 +42,9 @@ from integrations.kit.contract import (
 from integrations.kit.mapping import LeadFacts, MappingProblem
 from integrations.kit.registry import connector as find_connector
 from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
-from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
+from integrations.models import Attempt, Delivery, DeliveryState, Integration
 from integrations.reconciliation import first_poll_at
+from integrations.standing import Standing, standing_after
 from leads.database import insert_rows, update_rows
 
 logger = logging.getLogger(__name__)
@@ -55,8 +54,9 @@ WORDS_CHARS, PROBLEMS = 4_000, 100
 
 _OUTCOME = (
     "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
-    "mapping_version", "tries",
+    "mapping_version", "tries", "maybe_repeat",
 )  # fmt: skip
+_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat")
 _ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
 
 
@@ -72,6 +72,7 @@ class Claimed:
     data: dict[str, Any]
     test: bool
     lead: LeadFacts
+    maybe_repeat: bool = False
     token: str = ""
     renewed: bool = False
 
@@ -144,7 +145,7 @@ class _Run:
         now = timezone.now()
         open_until = self.integration.open_until
         probing = open_until is not None
-        if self.integration.state != IntegrationState.ON or (open_until is not None and open_until > now):
+        if not sendable(self.integration) or (open_until is not None and open_until > now):
             return 0
         if not self._has_due(now) or not self._log_in():
             return 0
@@ -202,7 +203,8 @@ class _Run:
                     WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s
                     AND EXISTS (
                         SELECT 1 FROM integrations_integration
-                        WHERE id = %s AND state = 'on' AND mapping_version = %s
+                        WHERE id = %s AND mapping_version = %s
+                        AND (state = 'on' OR (state = 'needs_a_look' AND failing_told = {SWITCHED_OFF}))
                     )
                     ORDER BY next_try_at, id LIMIT %s {lock}
                 )
@@ -294,7 +296,7 @@ class _Run:
                 spent = True
                 continue
             kinds.append(outcome.kind)
-            rows.append(self._row(item, standing_after(item.tries, outcome, now), outcome))
+            rows.append(self._row(item, self._standing(item, outcome, now), outcome))
             attempts.append(
                 (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message[:WORDS_CHARS])
                 + ([exchange.as_dict() for exchange in end.log],)
@@ -345,6 +347,9 @@ class _Run:
         logger.error("delivery %s: the connector failed", end.job.id, exc_info=end.error)
         return retry("Our own software failed on the client's answer. It is tried again.")
 
+    def _standing(self, item: Claimed, outcome: Outcome, now: dt.datetime) -> Standing:
+        return standing_after(item.tries, outcome, now, self.integration.in_doubt, maybe_repeat=item.maybe_repeat)
+
     def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
         now = timezone.now()
         arrived = outcome.kind == OutcomeKind.DELIVERED
@@ -362,6 +367,7 @@ class _Run:
             first_poll_at(now) if asked and outcome.reference else None,
             self._mapping_version(item),
             item.tries,
+            item.maybe_repeat or standing.maybe_repeat,
         )
 
 
@@ -369,9 +375,9 @@ def _load(ids: Sequence[int]) -> list[Claimed]:
     rows = (
         Delivery.objects.filter(pk__in=ids)
         .order_by("next_try_at", "pk")
-        .values_list("pk", "fence", "tries", "key", "kind", "data", "test", *[f"lead__{name}" for name in FACT_COLUMNS])
+        .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
     )
     return [
-        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead))
-        for pk, fence, tries, key, kind, data, test, *lead in rows
+        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat)
+        for pk, fence, tries, key, kind, data, test, maybe_repeat, *lead in rows
     ]

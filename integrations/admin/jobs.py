@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from integrations.admin.badges import INTEGRATION_TONES
-from integrations.delivery import BREAKER_FAILURES
+from integrations.breaker import BREAKER_FAILURES
 from integrations.discovery import settings_problems
 from integrations.kit.registry import connectors
 from integrations.models import FieldMapping, Integration, IntegrationState
