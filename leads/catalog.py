@@ -56,7 +56,7 @@ class CampaignEntry:
         return ends is None or ends > timezone.now()
 
 
-class _Kept(Generic[K, V]):
+class Kept(Generic[K, V]):
     """Values by key, none older than the setting says.
 
     From three quarters of that age on a value is still used while a new one is read: a reading thread takes turns with a
@@ -138,8 +138,8 @@ def compiled_form(campaign_id: int, form_id: int) -> CompiledForm | None:
     return _load_forms(campaign_id).get(form_id)
 
 
-_campaigns = _Kept(_load_campaign)
-_principals = _Kept(access.principal)
+_campaigns = Kept(_load_campaign)
+_principals = Kept(access.principal)
 
 
 async def campaign(campaign_id: int) -> CampaignEntry | None:

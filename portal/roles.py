@@ -15,13 +15,14 @@ ADMINISTRATOR = "Administrator"
 _APPS = ("auth", "leads", "integrations")
 _READ = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
-    "leads.publisher", "leads.lead", "leads.reasoncode",
+    "leads.publisher", "leads.lead", "leads.reasoncode", "leads.source", "leads.event", "leads.person", "leads.eventname",
     "integrations.integration", "integrations.delivery", "integrations.statusupdate",
     "integrations.mappingversion", "integrations.reasontranslation", "integrations.notice",
 )  # fmt: skip
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.apikey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
+    "leads.source",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
     "integrations.reasontranslation", "integrations.noticetarget",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from integrations.models.integration import Integration
 from integrations.models.verdict import VerdictState
-from leads.models import Lead
+from leads.models import Event, Lead
 
 
 class DeliveryState(models.TextChoices):
@@ -34,6 +34,11 @@ class Delivery(models.Model):
     integration = models.ForeignKey(Integration, models.CASCADE, related_name="deliveries", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     lead = models.ForeignKey(Lead, models.CASCADE, null=True, related_name="deliveries", db_index=False)
+    # Without a constraint in the database: it would lock the event's row for each delivery. Events are only removed by the
+    # purge, which removes their deliveries first.
+    event = models.ForeignKey(
+        Event, models.CASCADE, null=True, related_name="deliveries", db_index=False, db_constraint=False
+    )
     data = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     test = models.BooleanField(default=False, db_default=False)
     resend = models.BooleanField(default=False, db_default=False, help_text="Sent again on purpose.")
@@ -68,6 +73,7 @@ class Delivery(models.Model):
             models.Index(fields=["integration", "id"], name="delivery_integration"),
             # Where a lead stands at an integration: its latest delivery there.
             models.Index(fields=["lead", "integration", "id"], name="delivery_lead"),
+            models.Index(fields=["event"], name="delivery_event", condition=models.Q(event__isnull=False)),
             models.Index(
                 fields=["integration", "next_try_at"], name="delivery_due", condition=models.Q(state="queued")
             ),

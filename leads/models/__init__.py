@@ -3,6 +3,17 @@
 from leads.models.access import AccessToken, ApiKey, User
 from leads.models.activity import Activity, ActivityItem, ActivityState, ItemState
 from leads.models.campaign import Advertiser, Campaign, CampaignPublisher, Link, Publisher
+from leads.models.event import (
+    Arrival,
+    Device,
+    Event,
+    EventName,
+    EventType,
+    Identity,
+    Person,
+    PersonEvent,
+    Source,
+)
 from leads.models.form import Field, FieldType, Form
 from leads.models.imports import ImportChunk, ImportFile, ImportMapping
 from leads.models.lead import Flag, Lead, LeadChange, ReasonCode, Status
@@ -14,12 +25,18 @@ __all__ = [
     "ActivityState",
     "Advertiser",
     "ApiKey",
+    "Arrival",
     "Campaign",
     "CampaignPublisher",
+    "Device",
+    "Event",
+    "EventName",
+    "EventType",
     "Field",
     "FieldType",
     "Flag",
     "Form",
+    "Identity",
     "ImportChunk",
     "ImportFile",
     "ImportMapping",
@@ -27,8 +44,11 @@ __all__ = [
     "Lead",
     "LeadChange",
     "Link",
+    "Person",
+    "PersonEvent",
     "Publisher",
     "ReasonCode",
+    "Source",
     "Status",
     "User",
 ]
