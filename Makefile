@@ -23,6 +23,7 @@ help:
 	@echo "make test           all tests (ARGS='tests/running -k serve' for some)"
 	@echo "make check          style, types, layers, settings, missing migrations, locks"
 	@echo "make demo-leads     post lifelike leads to the running portal (N=100 SEED=…)"
+	@echo "make bench          how fast it is, beside what this machine can do (ARGS='--quick')"
 	@echo "make new-connector  start a connector (NAME=acme_crm)"
 	@echo "make format         put the code into its form"
 	@echo "make lock           pin what requirements*.in ask for, with hashes"
@@ -85,6 +86,10 @@ lock: $(VENV)/.installed-dev
 	@$(LOCK) requirements.in -o requirements.txt
 	@$(LOCK) requirements-dev.in -c requirements.txt -o requirements-dev.txt
 	@$(PY) .ci/locks.py sign
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev
+	@exec $(PY) -m bench $(ARGS)
 
 .PHONY: new-connector
 new-connector: $(VENV)/.installed

@@ -1,0 +1,140 @@
+"""The publishers' side: posts leads on connections that are kept, as fast as answers come or one every so often.
+
+    python -m bench.load < task
+
+The task is one line of JSON: port, connections, count, first (the number of the first lead), paths (taken in turn), token,
+every_ms (0: as fast as answers come). The answer, printed as one line of JSON: statuses and how many answers had each, the
+seconds of the system's monotonic clock of the first request and the last answer, `sent` (number to when, for every_ms
+alone), and the seconds of CPU that all this took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import uvloop
+
+_FIELDS = (
+    "form%5BfirstName%5D=Ada&form%5BlastName%5D=Lovelace&form%5Bemail%5D=lead{number}%40example.test"
+    "&form%5Bphone%5D=%2B4930901820&form%5Bcompany%5D=Analytical+Engines+Ltd&form%5BjobTitle%5D=Head+of+Computing"
+    "&form%5Bcountry%5D=DE&form%5Bemployees%5D=51-200"
+)
+_HEAD = (
+    "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+    "Content-Type: application/x-www-form-urlencoded\r\nIdempotency-Key: bench-{number}\r\nContent-Length: {length}\r\n\r\n"
+)
+
+
+def requests_made(task: dict[str, Any]) -> list[bytes]:
+    """All requests as bytes, so that making them costs nothing while it is measured."""
+    made = []
+    for number in range(task["first"], task["first"] + task["count"]):
+        body = _FIELDS.format(number=number)
+        path = task["paths"][number % len(task["paths"])]
+        made.append((_HEAD.format(path=path, token=task["token"], number=number, length=len(body)) + body).encode())
+    return made
+
+
+class Line(asyncio.Protocol):
+    """One connection; answers have a Content-Length, as the portal's have."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._read = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport: asyncio.Transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head_end = self._read.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        start = self._read.lower().find(b"content-length:", 0, head_end) + 15
+        if len(self._read) < head_end + 4 + int(self._read[start : self._read.find(b"\r\n", start)]):
+            return
+        status = int(self._read[9:12])
+        self._read = b""
+        self._load.answered(self, status)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._load.lost()
+
+
+class Load:
+    """The run of one task."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self.task = task
+        self.requests = requests_made(task)
+        self.next = 0
+        self.answers: Counter[int] = Counter()
+        self.sent: list[float] = []
+        self.free: list[Line] = []
+        self.last = 0.0
+        self.ended = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> dict[str, Any]:
+        """Post everything; what came of it."""
+        loop = asyncio.get_running_loop()
+        lines = [
+            (await loop.create_connection(lambda: Line(self), "127.0.0.1", self.task["port"]))[1]
+            for _ in range(self.task["connections"])
+        ]
+        every_s = self.task["every_ms"] / 1000
+        cpu, first = time.process_time(), time.monotonic()
+        if every_s:
+            self.free = lines
+            for number in range(len(self.requests)):
+                await asyncio.sleep(first + number * every_s - time.monotonic())
+                if not self.free:
+                    raise RuntimeError("no connection is free: the portal is too slow for this pace")
+                self._send(self.free.pop(0))
+        else:
+            for line in lines:
+                self._send(line)
+        await self.ended
+        return {
+            "first": first,
+            "last": self.last,
+            "answers": self.answers,
+            "sent": [(self.task["first"] + place, at) for place, at in enumerate(self.sent)] if every_s else [],
+            "cpu_s": time.process_time() - cpu,
+        }
+
+    def _send(self, line: Line) -> None:
+        if self.next < len(self.requests):
+            request = self.requests[self.next]
+            self.next += 1
+            self.sent.append(time.monotonic())
+            line.transport.write(request)
+
+    def answered(self, line: Line, status: int) -> None:
+        self.answers[status] += 1
+        self.last = time.monotonic()
+        if self.answers.total() == len(self.requests):
+            self.ended.set_result(None)
+        elif self.task["every_ms"]:
+            self.free.append(line)
+        else:
+            self._send(line)
+
+    def lost(self) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(RuntimeError("the portal closed a connection"))
+
+
+async def main() -> None:
+    """Do the tasks that come in, one after the other, until standard input ends."""
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(await Load(json.loads(line)).run()), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,173 @@
+"""The parts of the bench: what each measures, against which target (docs/benchmarks.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench import engine
+from bench.figures import Figure
+from bench.portal import Portal, free_port, portal
+from bench.processes import Child, cpu_s
+from bench.servers import Servers, servers
+
+# What the portal's webhook connector has under way at one host.
+AT_ONCE = 8
+# So many clients that each takes AT_ONCE calls: 104 calls at once.
+MANY = 13
+SLOW_MS = 50.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    leads: int
+    rounds: int
+    floor_s: float
+    idle_leads: int
+    idle_every_ms: float = 100
+
+    def changed(self, *, leads: int | None, rounds: int | None) -> Size:
+        """The same with other counts, where they are given."""
+        return replace(self, leads=leads or self.leads, rounds=rounds or self.rounds)
+
+
+FULL = Size(leads=5_000, rounds=3, floor_s=2.0, idle_leads=200)
+QUICK = Size(leads=1_200, rounds=1, floor_s=0.7, idle_leads=40, idle_every_ms=60)
+
+
+class Bench:
+    """What the sections share; each thing is started when the first section asks for it, and ended with the stack."""
+
+    def __init__(self, stack: ExitStack, directory: Path, size: Size, profile: Path | None) -> None:
+        self._stack = stack
+        self.directory = directory
+        self.size = size
+        self.profile = profile
+        self.rounds: dict[str, list[engine.Round]] = {}
+
+    @cached_property
+    def servers(self) -> Servers:
+        return self._stack.enter_context(servers(self.directory))
+
+    @cached_property
+    def client_ports(self) -> list[int]:
+        ports: list[int] = self.tools.client.hear()  # the first thing that it says
+        return ports
+
+    @cached_property
+    def tools(self) -> engine.Tools:
+        return engine.Tools(
+            load=self._child("load", "-m", "bench.load"),
+            client=self._child("client", "-m", "bench.stand_in", str(MANY)),
+            floors=self._child("floors", "-m", "bench.floors"),
+        )
+
+    @cached_property
+    def server_portal(self) -> Portal:
+        """The production form."""
+        others = {"PostgreSQL": self.servers.postgres_pid, "Redis": self.servers.redis_pid}
+        made = self._stack.enter_context(
+            portal(
+                "server", self.directory / "server", self.client_ports, settings=self.servers.settings, others=others
+            )
+        )
+        self._warm(made)
+        return made
+
+    @cached_property
+    def embedded_portal(self) -> Portal:
+        """One process and SQLite."""
+        made = self._stack.enter_context(
+            portal("embedded", self.directory / "embedded", self.client_ports, settings={})
+        )
+        self._warm(made)
+        return made
+
+    @cached_property
+    def bare_port(self) -> int:
+        port = free_port()
+        self._child("bare", "-m", "bench.bare", str(port))
+        return port
+
+    def _child(self, name: str, *arguments: str) -> Child:
+        child = Child(name, arguments, directory=self.directory, pipes=True)
+        self._stack.callback(child.stop)
+        return child
+
+    def _warm(self, made: Portal) -> None:
+        engine.under_load(made, self.tools, max(200, MANY * 10), paths=made.paths)
+        engine.under_load(made, self.tools, 400)
+        made.analyze()
+
+    def inserts(self, connections: int) -> tuple[float, float]:
+        """Floor: two-row transactions a second, and milliseconds of CPU for one, PostgreSQL's included."""
+        before = cpu_s([self.servers.postgres_pid])
+        task = {"do": "insert", "database": self.servers.database, "connections": connections}
+        said = self.tools.floors.ask({**task, "seconds": self.size.floor_s})
+        cpu = said["cpu_s"] + cpu_s([self.servers.postgres_pid]) - before
+        return said["count"] / said["took_s"], cpu * 1000 / said["count"]
+
+    def floor(self, do: str, **task: Any) -> tuple[float, float]:
+        """Another floor: how many a second, and milliseconds of CPU for one, of the process that does it alone."""
+        said = self.tools.floors.ask({"do": do, "seconds": self.size.floor_s, **task})
+        return said["count"] / said["took_s"], said["cpu_s"] * 1000 / said["count"]
+
+
+def engine_section(bench: Bench) -> list[Figure]:
+    """The production form under load, its floors measured in turn with it."""
+    made = bench.server_portal
+    rounds: list[engine.Round] = []
+    one: list[tuple[float, float]] = []
+    eight: list[tuple[float, float]] = []
+    posts: list[tuple[float, float]] = []
+    reference: list[tuple[float, float]] = []
+    for _ in range(bench.size.rounds):
+        one.append(bench.inserts(1))
+        eight.append(bench.inserts(8))
+        rounds.append(engine.under_load(made, bench.tools, bench.size.leads))
+        posts.append(bench.floor("post", port=bench.client_ports[0], at_once=AT_ONCE))
+        reference.append(bench.floor("reference"))
+    bench.rounds["engine"] = rounds
+    floors = "Floors, measured in turn with the portal"
+    load = "Under load: PostgreSQL, Redis, web, worker and beat"
+    return [
+        Figure(floors, "two-row INSERT, 1 connection", [rate for rate, _ in one], "/s"),
+        Figure(floors, "two-row INSERT, 8 connections", [rate for rate, _ in eight], "/s"),
+        Figure(floors, "CPU of one such transaction", [cpu for _, cpu in eight], "ms"),
+        Figure(floors, f"posts to the client, {AT_ONCE} at once", [rate for rate, _ in posts], "/s"),
+        Figure(floors, "CPU of one such post", [cpu for _, cpu in posts], "ms"),
+        Figure(floors, "CPU of one turn of the reference loop", [cpu * 1000 for _, cpu in reference], "µs"),
+        Figure(load, "accepted, 16 connections", [r.accepted_per_s for r in rounds], "/s"),
+        Figure(load, "delivered", [r.delivered_per_s for r in rounds], "/s"),
+        Figure(
+            load,
+            "accepted ÷ two-row INSERT on 8 connections",
+            [r.accepted_per_s / rate for r, (rate, _) in zip(rounds, eight, strict=True)],
+            target=0.45,
+        ),
+        Figure(load, "delivered ÷ accepted", [r.delivered_per_s / r.accepted_per_s for r in rounds], target=0.95),
+        Figure(load, "backlog when the load ends", [r.backlog for r in rounds], "leads", target=200, at_most=True),
+        Figure(load, "last outcome recorded after", [r.recorded_after_s * 1000 for r in rounds], "ms"),
+        Figure(load, "CPU for a lead", [r.cpu_ms_all for r in rounds], "ms", target=1.0, at_most=True),
+        *(Figure(load, f"… of it {name}", [r.cpu_ms[name] for r in rounds], "ms") for name in rounds[0].cpu_ms),
+        Figure(
+            load,
+            "CPU for a lead ÷ CPU of a two-row INSERT",
+            [r.cpu_ms_all / cpu for r, (_, cpu) in zip(rounds, eight, strict=True)],
+        ),
+        Figure(
+            load,
+            "CPU for a lead in turns of the reference loop",
+            [r.cpu_ms_all / cpu for r, (_, cpu) in zip(rounds, reference, strict=True)],
+        ),
+        Figure(load, "beside it, the load's own CPU for a lead", [r.load_cpu_ms for r in rounds], "ms"),
+    ]
+
+
+SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {"engine": engine_section}
