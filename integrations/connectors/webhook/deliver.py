@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations.connectors.webhook.message import Clash, host, nested, post
+from integrations.connectors.webhook.message import Clash, host, nested, post, post_event
 from integrations.kit.answers import general_outcome, plain_text, said, their_words
 from integrations.kit.contract import Call, Flow, Outcome, Payload, Response, delivered, misconfigured, refused
 
@@ -13,7 +13,13 @@ MAX_PROBLEMS = 50
 
 
 def deliver(call: Call, lead: Payload) -> Flow[Outcome]:
-    """Send one lead. The idempotency key is the message's id, in the header and in the body: the same in every try."""
+    """Send one lead. The idempotency key is the message's id, in the header and in the body: the same in every try.
+
+    An event brings its own type, timestamp and data.
+    """
+    if lead.kind == "event":
+        response = yield from post_event(call, call.idempotency_key, lead.data, test=lead.test)
+        return outcome_of(call, response, what="message")
     try:
         data = nested(lead.fields)
     except Clash as clash:
@@ -22,19 +28,21 @@ def deliver(call: Call, lead: Payload) -> Flow[Outcome]:
     return outcome_of(call, response)
 
 
-def outcome_of(call: Call, response: Response) -> Outcome:
-    """What their status decides; bodies only add words, a reference and problems per field."""
+def outcome_of(call: Call, response: Response, what: str = "lead") -> Outcome:
+    """What their status decides; bodies only add words, a reference and problems per field. `what` was sent, in words."""
     status, who = response.status, host(call)
     if 200 <= status <= 299:
         return delivered(_reference(response.json()))
     if status in (400, 409, 422):
-        return _not_taken(response, who)
+        return _not_taken(response, who, what)
     if status in (401, 403):
         return misconfigured(
             f"{who} does not accept the signature. Compare the signing secret on both sides.{said(response)}"
         )
     if status in (404, 405):
-        return misconfigured(f"{who} takes no leads at this address (answer {status}). Check the URL.{said(response)}")
+        return misconfigured(
+            f"{who} takes no {what}s at this address (answer {status}). Check the URL.{said(response)}"
+        )
     if status == 410:
         return misconfigured(
             f"This address was switched off by {who}. Ask them for another one, or pause this.{said(response)}"
@@ -55,10 +63,10 @@ def _reference(data: Any) -> str:
     return ""
 
 
-def _not_taken(response: Response, who: str) -> Outcome:
+def _not_taken(response: Response, who: str, what: str) -> Outcome:
     problems = _problems(response.json())
     words = their_words(response) or " ".join(f"{field}: {text}" if field else text for field, text in problems[:3])
-    return refused(f"{who} refused the lead. {words}".strip(), problems)
+    return refused(f"{who} refused the {what}. {words}".strip(), problems)
 
 
 def _problems(data: Any) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -97,8 +98,25 @@ def _clash(key: str) -> str:
 
 def post(call: Call, kind: str, message_id: str, data: Mapping[str, Any], *, test: bool) -> Flow[Response]:
     """Send one message, signed at this moment; ConnectorError where its address may not be called at all."""
-    url, signed_with, at = address(call), secrets(call), call.now()
+    at = call.now()
     body = {"type": kind, "id": message_id, "timestamp": at.isoformat(timespec="seconds"), "test": test, "data": data}
+    return (yield from _send(call, message_id, at, body))
+
+
+def post_event(call: Call, message_id: str, event: Mapping[str, Any], *, test: bool) -> Flow[Response]:
+    """Send an event: its `type`, `data` and `timestamp` (when it happened) as they are; the signature's time is that of the try."""
+    body = {
+        "type": event.get("type", "event"),
+        "id": message_id,
+        "timestamp": event.get("timestamp", ""),
+        "test": test,
+        "data": event.get("data", {}),
+    }
+    return (yield from _send(call, message_id, call.now(), body))
+
+
+def _send(call: Call, message_id: str, at: dt.datetime, body: Mapping[str, Any]) -> Flow[Response]:
+    url, signed_with = address(call), secrets(call)
     query = urlsplit(url).query
     try:
         response = yield Request(
