@@ -53,6 +53,8 @@ CONNECTOR_ENVIRONMENT: dict[str, str] = {
     "CONVERTR_INSTANCES": env.str("CONVERTR_INSTANCES", default=""),
     "CONVERTR_CLIENT_ID": env.str("CONVERTR_CLIENT_ID", default=OAUTH_CLIENT_ID),
     "CONVERTR_CLIENT_SECRET": env.str("CONVERTR_CLIENT_SECRET", default=OAUTH_CLIENT_SECRET),
+    # Where events for Convertro go. Nothing is sent while it is empty: the vendor's own address is gone.
+    "CONVERTRO_API_URL": env.str("CONVERTRO_API_URL", default=""),
 }
 # Addresses outside the public internet that connectors may call all the same (host:port); for local instances.
 CONNECTOR_PRIVATE_HOSTS = env.list("CONNECTOR_PRIVATE_HOSTS", default=[])
@@ -74,6 +76,10 @@ RATE_LIMIT_WINDOW_SECONDS = env.int("RATE_LIMIT_WINDOW_SECONDS", default=300)
 RATE_LIMIT_LOGINS = env.int("RATE_LIMIT_LOGINS", default=100)
 RATE_LIMIT_RESULTS = env.int("RATE_LIMIT_RESULTS", default=1_400)
 RATE_LIMIT_CALLS = env.int("RATE_LIMIT_CALLS", default=3_800)
+# Calls of the tracking API for one source in a second, each with up to 2,500 events; 0 switches the limit off.
+RATE_LIMIT_TRACKING = env.float("RATE_LIMIT_TRACKING", default=1_000)
+# For how long tracked events are kept; 0: for ever.
+EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", default=400)
 
 # --- database -----------------------------------------------------------------------------------------------
 DATABASES: dict[str, dict[str, Any]] = {
@@ -181,10 +187,14 @@ REDIS_URL = env.str("REDIS_URL", default="")
 
 # --- delivery and verdicts ----------------------------------------------------------------------------------
 DELIVERY_BATCH = env.int("DELIVERY_BATCH", default=200)
+# Threads of a process that record what came of deliveries; clients are waited for without one.
+DELIVERY_THREADS = env.int("DELIVERY_THREADS", default=4)
 # A worker renews its lease while it lives; a dead one's deliveries are taken up again after this.
 DELIVERY_LEASE_SECONDS = env.float("DELIVERY_LEASE_SECONDS", default=15)
 # Factor on the waits of the try and poll schedules; below 1 only in tests, that must not take days.
 SCHEDULE_FACTOR = env.float("SCHEDULE_FACTOR", default=1.0)
+# An integration whose every call has failed for so many days is switched off.
+FAILING_DAYS = env.float("FAILING_DAYS", default=5.0)
 # How often a client's form is looked at, so that a change of theirs is found before their refusals tell of it.
 DISCOVERY_SECONDS = env.float("DISCOVERY_SECONDS", default=3600.0)
 # How long a person on the Configure page waits for a client, in all, before the page gives up.
@@ -192,6 +202,18 @@ CONFIGURE_CHECK_SECONDS = env.float("CONFIGURE_CHECK_SECONDS", default=10.0)
 VERDICT_POLLING = env.bool("VERDICT_POLLING", default=True)
 # Off only to test or to mend: a client whose instance pushes no verdicts is polled instead.
 SYNC_TAGS = env.bool("SYNC_TAGS", default=True)
+
+# --- notices ------------------------------------------------------------------------------------------------
+# The mail server, as smtp+tls://user:password@host:587. Without one e-mails wait, and say so.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(env.email_url("EMAIL_URL"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="portal@localhost")
+# A client that fails for less is no news; times SCHEDULE_FACTOR.
+NOTICE_AFTER_SECONDS = env.float("NOTICE_AFTER_SECONDS", default=600.0)
+# How often integrations are compared with what people were told; silence and shares of verdicts thirty times as seldom.
+NOTICE_LOOK_SECONDS = env.float("NOTICE_LOOK_SECONDS", default=10.0)
 
 LOGGING = {
     "version": 1,

@@ -198,11 +198,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class SettingField:
-    """One box of the Configure page. `type`: text, secret, integer, choice (its values come from options()), boolean."""
+    """One box of the Configure page. `type`: text, secret, integer, choice (its values come from options()), boolean, map.
+
+    A map (own names to theirs) is kept as kit/text_map.py says; read it with pairs_of().
+    """
 
     name: str
     label: str
-    type: Literal["text", "secret", "integer", "choice", "boolean"] = "text"
+    type: Literal["text", "secret", "integer", "choice", "boolean", "map"] = "text"
     required: bool = True
     help: str = ""
     advanced: bool = False
@@ -210,6 +213,8 @@ class SettingField:
     pattern: str = ""
     pattern_help: str = ""
     choices: tuple[Choice, ...] = ()
+    sides: tuple[str, str] = ("Your name", "Their name")
+    """Of a map: what stands above its two columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,10 @@ class Manifest:
     offered: bool = True
     """False: the engine makes its integrations itself and no person adds one."""
     help: str = ""
+    integrations_name: str = ""
+    """For events: its name in the `integrations` object of a message, in exactly this case."""
+    try_seconds: tuple[float, ...] = ()
+    """Seconds until the next try after the first, second, ... one, where they are not the engine's."""
 
 
 def _utc_now() -> dt.datetime:
@@ -264,7 +273,8 @@ class Payload:
     """What deliver() hands over.
 
     For a lead: `fields` are remote keys to mapped text, the sync inputs included. For a status change: `data` has token,
-    verdict, reason_code, comment, by, event_id, decided_at (ISO 8601). `test`: to be marked as a test on their side.
+    verdict, reason_code, comment, by, event_id, decided_at (ISO 8601). For an event: `data` is the message in Segment's shape.
+    `test`: to be marked as a test on their side.
     """
 
     kind: Literal["lead", "status", "event"]
@@ -289,8 +299,8 @@ class Connector:
     poll: Callable[[Call, str], Flow[Verdict]] | None = None
     """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""
     wants: Callable[[Call, Payload], str] | None = None
-    """Why an event is not sent, in words ("no device id"); "" where it is. Asked before a delivery is queued, so it must be quick."""
+    """Why an event is not sent, in words; "" where it is. Asked before a delivery is queued, so it must be quick."""
     browser: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-    """What of the settings its browser.js is told on the page, for everybody to read: never a secret. For connectors with such a file."""
+    """What of the settings its browser.js is told, for everybody to read: never a secret. For connectors with such a file."""
     receive: Callable[[str, Mapping[str, str]], Verdict] | None = None
     """Reads a verdict that they push: the word in the callback's path (validate, invalidate) and its form values."""

@@ -25,8 +25,8 @@ from integrations.kit.contract import (
 )
 from integrations.kit.flow import Exchange, run
 
-OPERATIONS = ("authenticate", "check", "options", "discover", "deliver", "poll", "receive")
-_EXPECTED = frozenset(["ok", "outcome", "token", "choices", "form", "verdict", "error", "no_answer"])
+OPERATIONS = ("authenticate", "check", "options", "discover", "wants", "deliver", "poll", "receive")
+_EXPECTED = frozenset(["ok", "outcome", "token", "choices", "form", "verdict", "wanted", "error", "no_answer"])
 
 
 class BadCase(Exception):
@@ -108,6 +108,8 @@ def play(connector: Connector, case: Case) -> Played:
     try:
         if case.operation == "receive":
             played.result = _receive(connector, case)
+        elif case.operation == "wants":
+            played.result = _wants(connector, case)
         else:
             played.result = run(_flow(connector, case), send, played.log)
         actual = _as_data(case.operation, played.result)
@@ -164,6 +166,12 @@ def _receive(connector: Connector, case: Case) -> Any:
     return connector.receive(case.input["action"], case.input.get("form", {}))
 
 
+def _wants(connector: Connector, case: Case) -> str:
+    if connector.wants is None:
+        raise BadCase(f"{connector.manifest.slug} has no wants.")
+    return connector.wants(call_of(connector, case), payload_of(connector, case))
+
+
 def _answer(exchange: Mapping[str, Any]) -> Response:
     if silence := exchange.get("no_answer"):
         if silence.get("not_called"):
@@ -206,6 +214,8 @@ def _as_data(operation: str, result: Any) -> dict[str, Any]:
         return {**plain, "outcome": plain["kind"]}
     if operation == "authenticate":
         return {"token": plain["value"], "expires_in_s": plain["expires_in_s"]}
+    if operation == "wants":
+        return {"wanted": not plain, "why": plain}
     names = {"options": "choices", "discover": "form", "poll": "verdict", "receive": "verdict", "check": "ok"}
     return {names[operation]: True if operation == "check" else plain}
 
