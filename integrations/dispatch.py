@@ -1,383 +1,212 @@
-"""Stage 3, its sending: claims due deliveries of one integration, runs their flows at once, records what they came to.
+"""Stage 3, whose turn it is: turns of integrations go on whenever a flow has ended or there is more to send.
 
-One worker thread of a process works an integration at a time, with many requests in flight; workers of other processes are
-kept apart by the claims. A claim is a lease with a fencing number: who lost it can't write over its successor.
+A turn that waits for a client holds no thread, so that however many clients hang, those that answer are not kept waiting: a
+few threads work whichever turns can go on. Workers of other processes are kept apart by the claims.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
+import os
 import threading
 import time
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import close_old_connections
 
-from integrations.breaker import SWITCHED_OFF, breaker_record, sendable
-from integrations.delivery import (
-    FORM_ASKED,
-    MAPPING_OF_THEN,
-    deliveries_park,
-    integration_hold,
-)
-from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
-from integrations.flows import BudgetSpent, Finished, Runner, connector_call, token_get, token_renew
-from integrations.kit.contract import (
-    Connector,
-    ConnectorError,
-    NoAnswer,
-    Outcome,
-    OutcomeKind,
-    Payload,
-    misconfigured,
-    retry,
-    unknown,
-)
-from integrations.kit.mapping import LeadFacts, MappingProblem
-from integrations.kit.registry import connector as find_connector
-from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
-from integrations.models import Attempt, Delivery, DeliveryState, Integration
-from integrations.reconciliation import first_poll_at
-from integrations.standing import Standing, standing_after
-from leads.database import insert_rows, update_rows
+from integrations.runner import runtime
+from integrations.sending import Turn
 
 logger = logging.getLogger(__name__)
 
-# What is kept of a client's words about one lead at the most.
-WORDS_CHARS, PROBLEMS = 4_000, 100
-
-_OUTCOME = (
-    "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
-    "mapping_version", "tries", "maybe_repeat",
-)  # fmt: skip
-_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat")
-_ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
+# While many flows are under way a step waits for a few more to end: one record of ten costs little more than one of one.
+GATHER_SECONDS = 0.008
 
 
-@dataclass(slots=True)
-class Claimed:
-    """A delivery that this worker holds, with what it needs to go out."""
+class _Place:
+    """An integration's turn in this process, and whether a thread has it, or will."""
 
-    id: int
-    fence: int
-    tries: int
-    key: uuid.UUID
-    kind: str
-    data: dict[str, Any]
-    test: bool
-    lead: LeadFacts
-    maybe_repeat: bool = False
-    token: str = ""
-    renewed: bool = False
+    def __init__(self, integration_id: int, desk: Desk) -> None:
+        self.turn = Turn(integration_id, on_end=lambda: desk.go_on(self, gather=self.turn.busy))
+        self.asked = False
+        """A step is due: it will be worked, or the one who is at work looks again."""
+        self.at_work = False
+        self.inline = False
+        """Its steps are worked by a thread that waits for its end."""
+        self.something = threading.Event()
+        # What other threads want of the turn; it hears of it from the thread that is at work on it.
+        self.look = False
+        self.leave = False
 
 
-class _Turns:
-    """Lets one thread of this process work an integration; one that comes meanwhile makes it look once more."""
+class Desk:
+    """The turns of this process."""
 
-    def __init__(self) -> None:
-        self._again: dict[int, bool] = {}
+    def __init__(self, threads: int) -> None:
+        self._places: dict[int, _Place] = {}
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="deliveries")
+        self._leaving = False
+        self._ticking = False
 
-    def begin(self, integration_id: int) -> bool:
+    def begin(self, integration_id: int) -> None:
+        """Let an integration have its turn; returns at once. One that has it already looks again."""
+        if (place := self._place(integration_id)) is not None:
+            self.go_on(place)
+
+    def work(self, integration_id: int) -> int:
+        """Work an integration's turn on this thread until nothing is due; how many tries that were.
+
+        0 where it has its turn already: that one looks again before it ends.
+        """
+        place = self._place(integration_id, inline=True)
+        if place is None:
+            return 0
+        try:
+            while self._step(place):
+                if not place.turn.ready:
+                    place.something.wait(place.turn.pause_s or settings.DELIVERY_LEASE_SECONDS / 3)
+                    place.something.clear()
+        except BaseException:
+            self._drop(place)
+            raise
+        return place.turn.tried
+
+    def go_on(self, place: _Place, *, gather: bool = False) -> None:
+        """A turn can go on: now, or in a moment where more is to be expected with it. Never waits; from any thread."""
+        if place.inline:
+            place.something.set()
+            return
         with self._lock:
-            if integration_id in self._again:
-                self._again[integration_id] = True
+            if place.asked:
+                return
+            place.asked = True
+            if place.at_work:
+                return
+        if gather:
+            runtime().call_later(GATHER_SECONDS, self._submit, place)
+        else:
+            self._submit(place)
+
+    def leave(self, timeout_s: float) -> bool:
+        """Claim no more, give back what has not begun, and wait for what is on its way; whether all of it ended."""
+        self._leaving = True
+        with self._lock:
+            places = list(self._places.values())
+            for place in places:
+                place.leave = True
+        for place in places:
+            self.go_on(place)
+        until = time.monotonic() + timeout_s
+        while self._places and time.monotonic() < until:
+            time.sleep(0.02)
+        return not self._places
+
+    def _place(self, integration_id: int, *, inline: bool = False) -> _Place | None:
+        """The integration's turn: a new one, or None where it looks again by itself."""
+        with self._lock:
+            if self._leaving:
+                return None
+            place = self._places.get(integration_id)
+            if place is None:
+                place = self._places[integration_id] = _Place(integration_id, self)
+                place.inline = inline
+                self._tick()
+                return place
+            place.look = True
+        self.go_on(place)
+        return None
+
+    def _submit(self, place: _Place) -> None:
+        try:
+            self._threads.submit(self._work, place)
+        except RuntimeError:  # the process is ending
+            logger.info("integration %s: its turn ends with this process", place.turn.integration_id)
+
+    def _work(self, place: _Place) -> None:
+        with self._lock:
+            place.at_work, place.asked = True, False
+        going_on = False
+        try:
+            going_on = self._step(place)
+        except Exception:
+            # What it held comes back when its leases end.
+            logger.exception("integration %s: its turn was given up", place.turn.integration_id)
+            self._drop(place)
+            close_old_connections()
+        with self._lock:
+            place.at_work = False
+            if not going_on:
+                return
+            place.asked = again = place.asked or place.turn.ready
+        if again:
+            self._submit(place)
+        elif place.turn.pause_s:
+            runtime().call_later(place.turn.pause_s, self.go_on, place)
+
+    def _step(self, place: _Place) -> bool:
+        """One step; whether the turn goes on."""
+        with self._lock:
+            look, leave = place.look, place.leave
+            place.look = False
+        if leave:
+            place.turn.leave()
+        elif look:
+            place.turn.look()
+        place.turn.step()
+        with self._lock:
+            if place.turn.over and not place.look:
+                self._drop(place)
                 return False
-            self._again[integration_id] = False
-            return True
+        return True
 
-    def again(self, integration_id: int) -> bool:
+    def _drop(self, place: _Place) -> None:
+        if self._places.get(place.turn.integration_id) is place:
+            del self._places[place.turn.integration_id]
+
+    def _tick(self) -> None:
+        """As long as there are turns, each goes on now and then: to renew its leases, and to see whether it is still wanted."""
+        if not self._ticking:
+            self._ticking = True
+            runtime().call_later(settings.DELIVERY_LEASE_SECONDS / 3, self._ticked)
+
+    def _ticked(self) -> None:
         with self._lock:
-            if self._again[integration_id]:
-                self._again[integration_id] = False
-                return True
-            del self._again[integration_id]
-            return False
-
-    def drop(self, integration_id: int) -> None:
-        with self._lock:
-            self._again.pop(integration_id, None)
+            places = list(self._places.values())
+            self._ticking = False
+            if places:
+                self._tick()
+        for place in places:
+            self.go_on(place)
 
 
-_turns = _Turns()
+_desks: dict[int, Desk] = {}
+_desks_lock = threading.Lock()
+
+
+def desk() -> Desk:
+    """This process's desk; a forked worker gets one of its own."""
+    with _desks_lock:
+        pid = os.getpid()
+        if pid not in _desks:
+            _desks[pid] = Desk(settings.DELIVERY_THREADS)
+        return _desks[pid]
+
+
+def integration_begin(integration_id: int) -> None:
+    """Let an integration's due deliveries go out, in the background; returns at once."""
+    desk().begin(integration_id)
 
 
 def integration_deliver(integration_id: int) -> int:
     """Send what is due for an integration until nothing is; how many tries that were.
 
-    Returns at once where another thread of this process is at it: that one looks again before it ends.
+    Returns 0 at once where the integration has its turn in this process: that one looks again before it ends.
     """
-    if not _turns.begin(integration_id):
-        return 0
-    total = 0
-    try:
-        while True:
-            run = _Run(integration_id)
-            total += run.work()
-            if not run.once_more and not _turns.again(integration_id):
-                return total
-    except BaseException:
-        _turns.drop(integration_id)
-        raise
+    return desk().work(integration_id)
 
 
-class _Run:
-    """One worker's turn at one integration."""
-
-    def __init__(self, integration_id: int) -> None:
-        self.integration = Integration.objects.get(pk=integration_id)
-        self.connector: Connector = find_connector(self.integration.connector)
-        self.values = self.integration.all_settings
-        self.held: dict[int, Claimed] = {}
-        self.token = ""
-        self.tried = 0
-        self.once_more = False
-        """A probe got through, or the mapping is another one now: the rest may follow at once."""
-
-    def work(self) -> int:
-        """Send until nothing is due, or one probe after a run of failures; how many tries that were."""
-        now = timezone.now()
-        open_until = self.integration.open_until
-        probing = open_until is not None
-        if not sendable(self.integration) or (open_until is not None and open_until > now):
-            return 0
-        if not self._has_due(now) or not self._log_in():
-            return 0
-        self.runner: Runner[Claimed] = Runner(self.connector, self._host)
-        limit = 1 if probing else settings.DELIVERY_BATCH
-        if not self.integration.honours_keys:
-            # What is claimed when a worker dies is in doubt; the fewer the better.
-            limit = min(limit, self.connector.manifest.concurrency * 2)
-        more, beat = True, time.monotonic()
-        while True:
-            if more and len(self.held) <= limit // 2:
-                wanted = limit - len(self.held)
-                claimed = self._claim(wanted)
-                more = len(claimed) == wanted and not probing
-                self._start(claimed)
-            if not self.held:
-                return self.tried
-            ended = self.runner.finished(settings.DELIVERY_LEASE_SECONDS / 3)
-            if ended and self._record(ended):
-                more = False
-            elif ended and probing:
-                self.once_more = True
-            if time.monotonic() - beat > settings.DELIVERY_LEASE_SECONDS / 3:
-                beat = time.monotonic()
-                self._extend_leases()
-
-    def _has_due(self, now: dt.datetime) -> bool:
-        due = Delivery.objects.filter(integration=self.integration, state=DeliveryState.QUEUED, next_try_at__lte=now)
-        return due.exists()
-
-    def _log_in(self) -> bool:
-        try:
-            self._host = self.connector.host(connector_call(self.connector, self.values))
-            self.token = token_get(self.connector, self.values)
-        except ConnectorError as error:
-            if not error.passing:
-                integration_hold(self.integration.pk, error.message)
-                return False
-        except NoAnswer:
-            pass
-        else:
-            return True
-        breaker_record(self.integration.pk, [OutcomeKind.RETRY], timezone.now())
-        return False
-
-    def _claim(self, limit: int) -> list[Claimed]:
-        adapt = connection.ops.adapt_datetimefield_value
-        now = timezone.now()
-        lock = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                WITH due AS MATERIALIZED (
-                    SELECT id FROM integrations_delivery
-                    WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s
-                    AND EXISTS (
-                        SELECT 1 FROM integrations_integration
-                        WHERE id = %s AND mapping_version = %s
-                        AND (state = 'on' OR (state = 'needs_a_look' AND failing_told = {SWITCHED_OFF}))
-                    )
-                    ORDER BY next_try_at, id LIMIT %s {lock}
-                )
-                UPDATE integrations_delivery
-                SET state = 'sending', fence = fence + 1, tries = tries + 1, lease_until = %s
-                WHERE id IN (SELECT id FROM due) RETURNING id
-                """,  # noqa: S608
-                [self.integration.pk, adapt(now), self.integration.pk, self.integration.mapping_version, limit]
-                + [adapt(self._lease(now))],
-            )
-            ids = [row[0] for row in cursor.fetchall()]
-        if len(ids) < limit and not self._mapping_in_force():
-            self.once_more = True
-        return _load(ids)
-
-    def _mapping_in_force(self) -> bool:
-        """Whether the mapping is still the one that this run sends with; nothing is claimed for an older one."""
-        now = Integration.objects.filter(pk=self.integration.pk).values_list("mapping_version", flat=True)
-        return now.get() == self.integration.mapping_version
-
-    def _lease(self, now: dt.datetime) -> dt.datetime:
-        return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
-
-    def _extend_leases(self) -> None:
-        Delivery.objects.filter(pk__in=list(self.held), state=DeliveryState.SENDING).update(
-            lease_until=self._lease(timezone.now())
-        )
-
-    def _start(self, claimed: Sequence[Claimed]) -> None:
-        flows, unmade = [], []
-        for item in claimed:
-            self.held[item.id] = item
-            try:
-                payload = self._payload(item)
-            except MappingProblem as problem:
-                unmade.append((item, problem))
-                continue
-            item.token = self.token
-            call = connector_call(self.connector, self.values, token=item.token, key=item.key.hex)
-            flows.append((item, self.connector.deliver(call, payload)))
-        if unmade:
-            self._hold_unmade(unmade)
-        if flows:
-            self.runner.start(flows)
-
-    def _payload(self, item: Claimed) -> Payload:
-        if item.kind != Delivery.Kind.LEAD:
-            return Payload(kind=item.kind, data=item.data, test=item.test)  # type: ignore[arg-type]
-        fields = mapping_compiled(self.integration.pk, self._mapping_version(item))(item.lead)
-        sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
-        if {"token", "subdomain"} <= set(sync):
-            fields[sync["token"]] = item.key.hex
-            fields[sync["subdomain"]] = settings.INSTANCE_SUBDOMAIN
-        return Payload(kind="lead", fields=fields, test=item.test)
-
-    def _mapping_version(self, item: Claimed) -> int:
-        """The mapping in force, unless a person replays with the one of then."""
-        return int(item.data.get(MAPPING_OF_THEN, self.integration.mapping_version))
-
-    def _hold_unmade(self, unmade: Sequence[tuple[Claimed, MappingProblem]]) -> None:
-        """What can't be made of a lead is not sent half empty: it waits, with each field named."""
-        rows = []
-        for item, problem in unmade:
-            del self.held[item.id]
-            words = "Waiting: " + " ".join(text for _, text in problem.problems)
-            standing = Standing(DeliveryState.HELD, words)
-            rows.append(self._row(item, standing, Outcome(OutcomeKind.MISCONFIGURED, problems=problem.problems)))
-        update_rows(Delivery, ["id", "fence"], _OUTCOME, rows)
-
-    def _record(self, ended: Sequence[Finished[Claimed]]) -> bool:
-        """Write down what tries came to, in one UPDATE and one INSERT; True when no more is to be claimed now."""
-        now = timezone.now()
-        rows: list[tuple[Any, ...]] = []
-        attempts: list[tuple[Any, ...]] = []
-        kinds: list[OutcomeKind] = []
-        again: list[Claimed] = []
-        stop, spent, form_changed = "", False, False
-        for end in ended:
-            item, outcome = end.job, self._outcome(end)
-            if outcome.renew_token and not item.renewed:
-                again.append(replace(item, renewed=True))
-                continue
-            del self.held[item.id]
-            if isinstance(end.error, BudgetSpent):
-                # Nothing was sent: it waits its turn, and no try is counted.
-                when = now + dt.timedelta(seconds=end.error.after_s or 1)
-                item.tries -= 1
-                rows.append(self._row(item, Standing(DeliveryState.QUEUED, end.error.message, when), outcome))
-                spent = True
-                continue
-            kinds.append(outcome.kind)
-            rows.append(self._row(item, self._standing(item, outcome, now), outcome))
-            attempts.append(
-                (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message[:WORDS_CHARS])
-                + ([exchange.as_dict() for exchange in end.log],)
-            )
-            if outcome.kind == OutcomeKind.MISCONFIGURED:
-                stop = outcome.message
-            form_changed = form_changed or outcome.form_changed
-        self.tried += len(rows)
-        if rows:
-            with transaction.atomic():
-                update_rows(Delivery, ["id", "fence"], _OUTCOME, rows)
-                insert_rows(Attempt, _ATTEMPT, attempts)
-                if kinds:
-                    breaker_record(self.integration.pk, kinds, now)
-                if stop:
-                    integration_hold(self.integration.pk, stop)
-                if form_changed:
-                    # The rest would be refused as well: it waits until their form has been looked at.
-                    deliveries_park(self.integration.pk, FORM_ASKED)
-                    pull_soon(self.integration.pk)
-        if again:
-            if any(item.token == self.token for item in again):
-                self._renew()
-            self._start(again)
-        return bool(stop) or form_changed or spent or (bool(kinds) and all(kind == OutcomeKind.RETRY for kind in kinds))
-
-    def _renew(self) -> None:
-        try:
-            self.token = token_renew(self.connector, self.values, self.token)
-        except (ConnectorError, NoAnswer):
-            # The flows go out with the old token once more, and their outcome says what is wrong.
-            logger.info("integration %s: no new token", self.integration.pk)
-
-    def _outcome(self, end: Finished[Claimed]) -> Outcome:
-        if end.error is None:
-            outcome: Outcome = end.value
-            if outcome.renew_token and end.job.renewed:
-                return misconfigured(outcome.message)
-            return outcome
-        if isinstance(end.error, NoAnswer):
-            if end.error.sent and not self.integration.honours_keys:
-                return unknown(f"{end.error} It may have arrived.")
-            return retry(str(end.error))
-        if isinstance(end.error, ConnectorError):
-            return (
-                retry(end.error.message, end.error.after_s) if end.error.passing else misconfigured(end.error.message)
-            )
-        logger.error("delivery %s: the connector failed", end.job.id, exc_info=end.error)
-        return retry("Our own software failed on the client's answer. It is tried again.")
-
-    def _standing(self, item: Claimed, outcome: Outcome, now: dt.datetime) -> Standing:
-        return standing_after(item.tries, outcome, now, self.integration.in_doubt, maybe_repeat=item.maybe_repeat)
-
-    def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
-        now = timezone.now()
-        arrived = outcome.kind == OutcomeKind.DELIVERED
-        asked = arrived and item.kind == Delivery.Kind.LEAD and self.connector.poll is not None
-        return (
-            item.id,
-            item.fence,
-            standing.state,
-            standing.reason[:WORDS_CHARS],
-            [[field[:KEY_CHARS], words[:LABEL_CHARS]] for field, words in outcome.problems[:PROBLEMS]],
-            standing.next_try_at,
-            None,
-            outcome.reference[:200],
-            now if arrived else None,
-            first_poll_at(now) if asked and outcome.reference else None,
-            self._mapping_version(item),
-            item.tries,
-            item.maybe_repeat or standing.maybe_repeat,
-        )
-
-
-def _load(ids: Sequence[int]) -> list[Claimed]:
-    rows = (
-        Delivery.objects.filter(pk__in=ids)
-        .order_by("next_try_at", "pk")
-        .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
-    )
-    return [
-        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat)
-        for pk, fence, tries, key, kind, data, test, maybe_repeat, *lead in rows
-    ]
+def deliveries_leave(timeout_s: float) -> bool:
+    """Before this process ends: let what is on its way come to its end; whether all of it did in time."""
+    return desk().leave(timeout_s)

@@ -16,12 +16,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from integrations.flows import Finished, Runner, connector_call, token_get, token_renew
+from integrations.flows import connector_call, token_get, token_renew
 from integrations.kit.contract import ConnectorError, NoAnswer, Verdict
 from integrations.kit.redaction import storable
 from integrations.kit.registry import connector as find_connector
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, StatusUpdate, VerdictState
 from integrations.reasons import Translations
+from integrations.runner import Finished, Runner
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Flag, Lead
 from leads.models.lead import Via

@@ -7,7 +7,7 @@ from celery import shared_task
 from integrations import bulk
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
-from integrations.dispatch import integration_deliver
+from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import (
@@ -34,7 +34,7 @@ def process_leads() -> None:
 @shared_task(name=DELIVER_TASK)
 def deliver_due(integration_id: int) -> None:
     """Stage 3: send what is due for one integration."""
-    integration_deliver(integration_id)
+    integration_begin(integration_id)
 
 
 @shared_task(name=APPLY_TASK)

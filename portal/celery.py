@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -19,7 +21,32 @@ app.conf.beat_schedule = {
         "task": "integrations.sweep",
         "schedule": settings.SWEEP_SECONDS,
         "options": {"expires": max(settings.SWEEP_SECONDS, 1.0) * 2},
-    }
+    },
+    "look": {
+        "task": "integrations.look",
+        "schedule": settings.NOTICE_LOOK_SECONDS,
+        "options": {"expires": max(settings.NOTICE_LOOK_SECONDS, 1.0) * 2},
+    },
+    "look_at_leads": {
+        "task": "integrations.look_at_leads",
+        "schedule": settings.NOTICE_LOOK_SECONDS * 30,
+        "options": {"expires": max(settings.NOTICE_LOOK_SECONDS, 1.0) * 30},
+    },
 }
 # Rounds every few seconds need no memory of the last one: no schedule file on disk.
 app.conf.beat_scheduler = "celery.beat:Scheduler"
+
+# A worker that is told to stop has this long for what is on its way to clients.
+LEAVE_SECONDS = 20
+
+
+@signals.worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    """Let deliveries come to their end, in a thread: the signal's own must not wait."""
+    threading.Thread(target=_deliveries_leave, name="leave").start()
+
+
+def _deliveries_leave() -> None:
+    from integrations.dispatch import deliveries_leave
+
+    deliveries_leave(LEAVE_SECONDS)

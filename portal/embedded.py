@@ -13,6 +13,8 @@ from typing import Any
 from celery import Celery, beat
 from celery.worker import WorkController
 
+from integrations.dispatch import deliveries_leave
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,7 +29,7 @@ class _Worker(WorkController):
         self.ready.set()
 
 
-# A client that hangs keeps a thread waiting; there are enough for a few of them and for all other work.
+# Deliveries hold no thread while they wait for a client; look-ups of verdicts and forms do.
 CONCURRENCY = 12
 
 
@@ -61,8 +63,9 @@ class EmbeddedTasks:
 
         def stop() -> None:
             self._beat.stop()
-            self._worker.stop(exitcode=0)
-            ended.set()
+            if deliveries_leave(timeout_s):
+                self._worker.stop(exitcode=0)
+                ended.set()
 
         threading.Thread(target=stop, name="stop tasks", daemon=True).start()
         return ended.wait(timeout_s)

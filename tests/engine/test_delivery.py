@@ -135,9 +135,7 @@ def test_a_refused_token_is_renewed_once_and_the_lead_goes_out(
 def test_a_withdrawn_key_holds_everything_until_a_person_puts_it_right(
     integration: Integration, client: Client, lead: MakeLead
 ) -> None:
-    from integrations.models import RemoteToken
-
-    RemoteToken.objects.all().delete()
+    client.refuse_tokens.add("token-1")
     good, client.good_key = client.good_key, "another"
     posted = [lead(), lead()]
     leads_process()
