@@ -27,7 +27,9 @@ class Overloaded(Exception):
 
 
 class Batcher(Generic[Row, Answer]):
-    """Hands rows to `write`, many at a time.
+    """Hands rows to `write`, many at a time: `max_rows` where there are more, and `max_waiting` may wait.
+
+    `size` says for how many a row counts, where one of them stands for several.
 
     `write` gets rows and returns as many answers in the same order; an answer that is an exception is raised for its row. It
     runs inside a transaction and may be called again with the same rows, after a failure, so it must bear repetition.
@@ -40,12 +42,15 @@ class Batcher(Generic[Row, Answer]):
         *,
         max_rows: int = 500,
         max_waiting: int | None = None,
+        size: Callable[[Row], int] = lambda row: 1,
     ) -> None:
         self._name = name
         self._write = write
+        self._size = size
         self._max_rows = max_rows
         self._max_waiting = settings.INTAKE_QUEUE_ROWS if max_waiting is None else max_waiting
         self._waiting: deque[_Waiter[Row, Answer]] = deque()
+        self._waiting_rows = 0
         self._lock = threading.Lock()
         self._something = threading.Event()
         self._thread: threading.Thread | None = None
@@ -56,9 +61,10 @@ class Batcher(Generic[Row, Answer]):
         loop = asyncio.get_running_loop()
         waiter: _Waiter[Row, Answer] = _Waiter(row, loop)
         with self._lock:
-            if len(self._waiting) >= self._max_waiting:
+            if self._waiting_rows >= self._max_waiting:
                 raise Overloaded(f"{self._name}: {self._max_waiting} rows wait already")
             self._waiting.append(waiter)
+            self._waiting_rows += self._size(row)
             # Started here and not before: a server that forks its workers would leave the thread behind.
             if self._thread is None or not self._thread.is_alive():
                 self._closing = False
@@ -88,7 +94,7 @@ class Batcher(Generic[Row, Answer]):
         self._something.clear()
         while True:
             with self._lock:
-                batch = [self._waiting.popleft() for _ in range(min(self._max_rows, len(self._waiting)))]
+                batch = self._next_batch()
                 if not batch:
                     if self._closing:
                         self._thread = None
@@ -100,6 +106,19 @@ class Batcher(Generic[Row, Answer]):
                 logger.exception("%s: a batch failed", self._name)
                 answers = [error] * len(batch)
             _settle(batch, answers)
+
+    def _next_batch(self) -> list[_Waiter[Row, Answer]]:
+        """Whatever waits, `max_rows` at the most, but one in any case. The lock is held."""
+        batch: list[_Waiter[Row, Answer]] = []
+        rows = 0
+        while self._waiting:
+            more = self._size(self._waiting[0].row)
+            if batch and rows + more > self._max_rows:
+                break
+            rows += more
+            batch.append(self._waiting.popleft())
+        self._waiting_rows -= rows
+        return batch
 
     def _answers(self, rows: Sequence[Row]) -> Sequence[Answer | Exception]:
         for tries_left in (1, 0):

@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
-CORS_UNDER = "/webhook/"
+CORS_UNDER = ("/webhook/", "/v1/")
 # A body that is too large is read to its end up to this many times the limit, so that its sender can read the answer.
 DRAIN_FACTOR = 20
 
@@ -252,9 +252,9 @@ async def _send(scope: Scope, send: Send, response: Response) -> None:
     for name, value in response.headers.items():
         headers.append((name.lower().encode("latin-1"), value.encode("latin-1", "replace")))
     if scope["path"].startswith(CORS_UNDER):
-        # Facts, section 6: the campaign webhook is called from browsers on other sites.
+        # Facts, section 6: the campaign webhook is called from browsers on other sites; so is the tracking API.
         headers.append((b"access-control-allow-origin", b"*"))
-        headers.append((b"access-control-expose-headers", b"Idempotency-Key-Honoured, Retry-After"))
+        headers.append((b"access-control-expose-headers", b"Idempotency-Key-Honoured, Retry-After, X-RateLimit-Reset"))
     if response.status == 204:
         headers.pop(0)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

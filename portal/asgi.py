@@ -18,16 +18,18 @@ from integrations.api import callbacks as verdicts
 from leads import intake
 from leads.publisher_api import callbacks
 from leads.publisher_api.routes import ROUTES as PUBLISHER_ROUTES
+from leads.tracking import storing as events
+from leads.tracking.routes import ROUTES as TRACKING_ROUTES
 from leads.web import Receive, Scope, Send, dispatch
 
 # What stands under one of these and is unknown is a plain 404 of the API's, never a page.
 HOT = re.compile(
-    r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/"
+    r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/|/v1/"
 )
 
-_hot = dispatch([*PUBLISHER_ROUTES, *verdicts.ROUTES])
+_hot = dispatch([*PUBLISHER_ROUTES, *TRACKING_ROUTES, *verdicts.ROUTES])
 _everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
-_BATCHERS = (intake.batcher, callbacks.batcher, verdicts.batcher)
+_BATCHERS = (intake.batcher, callbacks.batcher, events.batcher, verdicts.batcher)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
