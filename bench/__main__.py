@@ -41,8 +41,10 @@ def main() -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         try:
-            bench = sections.Bench(stack, stack.enter_context(workshop(ROOT / "var")), size, asked.profile)
+            bench = sections.Bench(stack, stack.enter_context(workshop(ROOT / "var")), size)
             figures = measured(bench, asked.only or list(sections.SECTIONS))
+            if asked.profile is not None:
+                print(sections.profiled(bench, asked.profile))
         except BenchError as error:
             print(error, file=sys.stderr)
             return 1

@@ -5,9 +5,10 @@ python -m bench.bare PORT
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import uvicorn
+import uvloop
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -23,12 +24,18 @@ def view(request: HttpRequest) -> JsonResponse:
 urlpatterns = [re_path("", view)]
 
 
-def main(port: int) -> None:
-    """Serve until stopped."""
-    settings.configure(SECRET_KEY="for the bench only", ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[])  # noqa: S106
-    application = WSGIMiddleware(get_wsgi_application())  # type: ignore[arg-type]
-    uvicorn.run(application, port=port, http="httptools", lifespan="off", access_log=False, log_level="warning")
+async def main() -> None:
+    """Serve on a port of its own choice, which it prints, until stopped."""
+    settings.configure(SECRET_KEY=__name__, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
+    application: Any = WSGIMiddleware(get_wsgi_application())  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        application, port=0, http="httptools", lifespan="off", access_log=False, log_level="warning", loop="uvloop"
+    )
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    print(listener.getsockname()[1], flush=True)
+    await server.serve([listener])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    uvloop.run(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bench.portal import Portal
@@ -22,7 +22,6 @@ class Tools:
     client: Child
     floors: Child
     next_lead: int = 1
-    cpu: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,23 @@ def under_load(portal: Portal, tools: Tools, leads: int, *, paths: Iterable[str]
         cpu_ms={name: (after[name] - before[name]) * 1000 / leads for name in after},
         load_cpu_ms=load["cpu_s"] * 1000 / leads,
     )
+
+
+def answers_per_s(port: int, tools: Tools, count: int) -> float:
+    """How many of the same posts another server answers in a second, on 16 connections."""
+    task = {
+        "port": port,
+        "token": "-",
+        "connections": CONNECTIONS,
+        "count": count,
+        "first": 1,
+        "paths": ["/leads"],
+        "every_ms": 0,
+    }
+    load = tools.load.ask(task)
+    if load["answers"] != {"201": count}:
+        raise BenchError(f"Not every post was answered: {load['answers']}")
+    return float(count / (load["last"] - load["first"]))
 
 
 def idle(portal: Portal, tools: Tools, leads: int, every_ms: float) -> tuple[list[float], list[float]]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from bench import engine
 from bench.figures import Figure
-from bench.portal import Portal, free_port, portal
+from bench.portal import Portal, portal
 from bench.processes import Child, cpu_s
+from bench.profiling import profile
 from bench.servers import Servers, servers
 
 # What the portal's webhook connector has under way at one host.
@@ -44,12 +45,10 @@ QUICK = Size(leads=1_200, rounds=1, floor_s=0.7, idle_leads=40, idle_every_ms=60
 class Bench:
     """What the sections share; each thing is started when the first section asks for it, and ended with the stack."""
 
-    def __init__(self, stack: ExitStack, directory: Path, size: Size, profile: Path | None) -> None:
+    def __init__(self, stack: ExitStack, directory: Path, size: Size) -> None:
         self._stack = stack
         self.directory = directory
         self.size = size
-        self.profile = profile
-        self.rounds: dict[str, list[engine.Round]] = {}
 
     @cached_property
     def servers(self) -> Servers:
@@ -91,9 +90,7 @@ class Bench:
 
     @cached_property
     def bare_port(self) -> int:
-        port = free_port()
-        self._child("bare", "-m", "bench.bare", str(port))
-        return port
+        return int(self._child("bare", "-m", "bench.bare").hear())
 
     def _child(self, name: str, *arguments: str) -> Child:
         child = Child(name, arguments, directory=self.directory, pipes=True)
@@ -133,7 +130,6 @@ def engine_section(bench: Bench) -> list[Figure]:
         rounds.append(engine.under_load(made, bench.tools, bench.size.leads))
         posts.append(bench.floor("post", port=bench.client_ports[0], at_once=AT_ONCE))
         reference.append(bench.floor("reference"))
-    bench.rounds["engine"] = rounds
     floors = "Floors, measured in turn with the portal"
     load = "Under load: PostgreSQL, Redis, web, worker and beat"
     return [
@@ -170,4 +166,109 @@ def engine_section(bench: Bench) -> list[Figure]:
     ]
 
 
-SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {"engine": engine_section}
+def idle_section(bench: Bench) -> list[Figure]:
+    """One lead now and then, on a system that has nothing else to do."""
+    return _idle(bench, bench.server_portal, "On an idle system, one lead every so often")
+
+
+def slow_section(bench: Bench) -> list[Figure]:
+    """Clients that take their time, against clients that answer at once: the same number of them, the same leads."""
+    made = bench.server_portal
+    quick: list[engine.Round] = []
+    slow: list[engine.Round] = []
+    for _ in range(bench.size.rounds):
+        quick.append(engine.under_load(made, bench.tools, bench.size.leads, paths=made.paths))
+        slow.append(engine.under_load(made, bench.tools, bench.size.leads, paths=made.paths, delay_ms=SLOW_MS))
+    section = f"{MANY} campaigns, each with a client of its own; {MANY * AT_ONCE} calls at once"
+    return [
+        Figure(section, "delivered, clients that answer at once", [r.delivered_per_s for r in quick], "/s"),
+        Figure(section, f"delivered, clients that take {SLOW_MS:g} ms", [r.delivered_per_s for r in slow], "/s"),
+        Figure(
+            section,
+            "delivered to the slow ÷ to the quick",
+            [b.delivered_per_s / a.delivered_per_s for a, b in zip(quick, slow, strict=True)],
+            target=0.95,
+        ),
+        Figure(
+            section,
+            "accepted with slow clients ÷ with quick ones",
+            [b.accepted_per_s / a.accepted_per_s for a, b in zip(quick, slow, strict=True)],
+            target=0.95,
+        ),
+        Figure(section, "CPU for a lead, clients that answer at once", [r.cpu_ms_all for r in quick], "ms"),
+    ]
+
+
+def embedded_section(bench: Bench) -> list[Figure]:
+    """The portal in one process on SQLite, in turn with the production form."""
+    small, large = bench.embedded_portal, bench.server_portal
+    rounds: list[engine.Round] = []
+    beside: list[engine.Round] = []
+    for _ in range(bench.size.rounds):
+        rounds.append(engine.under_load(small, bench.tools, bench.size.leads))
+        beside.append(engine.under_load(large, bench.tools, bench.size.leads))
+    section = "Embedded: one process, SQLite"
+    pairs = list(zip(rounds, beside, strict=True))
+    return [
+        Figure(section, "accepted, 16 connections", [r.accepted_per_s for r in rounds], "/s"),
+        Figure(section, "delivered", [r.delivered_per_s for r in rounds], "/s"),
+        Figure(
+            section,
+            "accepted ÷ in production form",
+            [a.accepted_per_s / b.accepted_per_s for a, b in pairs],
+            target=0.5,
+        ),
+        Figure(
+            section,
+            "delivered ÷ in production form",
+            [a.delivered_per_s / b.delivered_per_s for a, b in pairs],
+            target=0.5,
+        ),
+        Figure(section, "backlog when the load ends", [r.backlog for r in rounds], "leads"),
+        Figure(section, "CPU for a lead", [r.cpu_ms_all for r in rounds], "ms"),
+        *_idle(bench, small, section),
+    ]
+
+
+def _idle(bench: Bench, made: Portal, section: str) -> list[Figure]:
+    arrived, recorded = engine.idle(made, bench.tools, bench.size.idle_leads, bench.size.idle_every_ms)
+    return [
+        Figure(section, "arrival to delivery, median", [engine.percentile(arrived, 0.5)], "ms", 20, at_most=True),
+        Figure(
+            section, "arrival to delivery, 99th percentile", [engine.percentile(arrived, 0.99)], "ms", 60, at_most=True
+        ),
+        Figure(section, "row to recorded outcome, median", [engine.percentile(recorded, 0.5)], "ms"),
+    ]
+
+
+def bare_section(bench: Bench) -> list[Figure]:
+    """What a plain Django view answers, beside what the portal accepts."""
+    rounds: list[float] = []
+    portals: list[float] = []
+    for _ in range(bench.size.rounds):
+        rounds.append(engine.answers_per_s(bench.bare_port, bench.tools, bench.size.leads))
+        portals.append(engine.under_load(bench.server_portal, bench.tools, bench.size.leads).accepted_per_s)
+    section = "A plain Django view that only answers"
+    return [
+        Figure(section, "answers, 16 connections", rounds, "/s"),
+        Figure(section, "accepted by the portal ÷ such answers", [a / b for a, b in zip(portals, rounds, strict=True)]),
+    ]
+
+
+def profiled(bench: Bench, directory: Path) -> str:
+    """Where the time of the production form goes under load, in words; more of it in files."""
+    return profile(
+        directory,
+        bench.server_portal,
+        bench.servers,
+        lambda: engine.under_load(bench.server_portal, bench.tools, bench.size.leads),
+    )
+
+
+SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "engine": engine_section,
+    "view": bare_section,
+    "idle": idle_section,
+    "slow": slow_section,
+    "embedded": embedded_section,
+}

@@ -36,6 +36,10 @@ class Servers:
         return int(self.postgres.get_pid())
 
     @property
+    def log_path(self) -> Path:
+        return Path(self.postgres.log)
+
+    @property
     def redis_pid(self) -> int:
         return int(self.redis.pid)
 
