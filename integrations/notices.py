@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from integrations.models import Integration, Notice, NoticeKind, NoticeStep
+from leads.rights import without_personal
 from leads.wake import wake
 
 TELL_TASK = "integrations.tell_notices"
@@ -54,6 +55,7 @@ def notice_open(
     since: dt.datetime | None = None,
 ) -> bool:
     """As notice_raise, for anything: `about` names it, as in "campaign:3". `since`: when it started, if that is known."""
+    words = plain(words)
     with transaction.atomic():
         notice = _open(about, kind)
         if notice is None:
@@ -93,6 +95,11 @@ def notice_close(about: str, kind: NoticeKind, words: str = "", *, told: bool = 
         if told:
             _tell(notice, What.END, words)
     return True
+
+
+def plain(words: str) -> str:
+    """A cause as it may leave the portal: clients' words may name people."""
+    return without_personal(words, {})
 
 
 def _open(about: str, kind: NoticeKind) -> Notice | None:

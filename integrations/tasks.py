@@ -9,6 +9,8 @@ from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
+from integrations.mails import MAIL_TASK, mails_due, mails_send
+from integrations.notices import TELL_TASK
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import (
     APPLY_TASK,
@@ -18,6 +20,10 @@ from integrations.reconciliation import (
     updates_due,
     verdicts_apply,
 )
+from integrations.silence import silence_look
+from integrations.telling import notices_tell, steps_due
+from integrations.verdict_shares import verdict_shares_look
+from integrations.watching import notices_look
 from leads.activity import WORK_TASK
 from leads.activity_work import activities_due
 from leads.imports import imports_purge
@@ -67,6 +73,31 @@ def work_activity(activity_id: int) -> None:
     bulk.activity_work(activity_id)
 
 
+@shared_task(name="integrations.look")
+def look() -> None:
+    """Tell of integrations that stand otherwise than people know."""
+    notices_look()
+
+
+@shared_task(name="integrations.look_at_leads")
+def look_at_leads() -> None:
+    """Tell of campaigns without leads, and of clients that suddenly refuse many."""
+    silence_look()
+    verdict_shares_look()
+
+
+@shared_task(name=TELL_TASK)
+def tell_notices() -> None:
+    """Write the messages to those who want to know."""
+    notices_tell()
+
+
+@shared_task(name=MAIL_TASK)
+def send_mails() -> None:
+    """Send e-mails that are due."""
+    mails_send()
+
+
 @shared_task(name="integrations.sweep")
 def sweep() -> None:
     """Find whatever a lost wake-up left behind, and what has become due by time."""
@@ -86,3 +117,7 @@ def sweep() -> None:
         wake(POLL_TASK, integration_id)
     for integration_id in pulls_due():
         wake(PULL_TASK, integration_id)
+    if steps_due():
+        wake(TELL_TASK)
+    if mails_due():
+        wake(MAIL_TASK)
