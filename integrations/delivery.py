@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from integrations.discovery import next_pull_at, settings_problems
+from integrations.gate import SWITCHED_OFF, integration_reopen
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
+from integrations.models.integration import InDoubt
+from integrations.releasing import Pace, deliveries_let_out
 from integrations.versions import mapping_save
 from leads.database import insert_rows, uuid7
 from leads.models import Lead, Status
@@ -28,6 +31,10 @@ DELIVER_TASK = "integrations.deliver_due"
 PAUSED = "Paused: it goes out when the integration is switched on again."
 # What the client's form has to say about first: drift.py lets it out or holds it, whichever it finds.
 FORM_ASKED = "Waiting: the client refused a field that was sent. Its form is looked at again."
+LOST_AGAIN = "Its worker stopped: it is sent again."
+LOST_IN_DOUBT = (
+    "Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it."
+)
 
 # In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
 MAPPING_OF_THEN = "mapping_version"
@@ -69,25 +76,34 @@ def accepting(campaign_ids: Collection[int], kind: str) -> dict[int, list[Integr
         .exclude(state=IntegrationState.NEEDS_SETUP)
         .order_by("position", "id")
     ):
-        found[integration.campaign_id or 0].append(integration)
+        if kind in _kinds(integration):
+            found[integration.campaign_id or 0].append(integration)
     return found
 
 
-def deliveries_add(wishes: Iterable[Wish]) -> int:
+def _kinds(integration: Integration) -> frozenset[str]:
+    connector = find_connector(integration.connector)
+    return connector.takes(integration.settings) if connector.takes else connector.manifest.accepts
+
+
+def deliveries_add(wishes: Iterable[Wish], *, at_rate: bool = False) -> int:
     """Write deliveries in the caller's transaction; what an integration that is not on gets is parked with the reason.
 
+    `at_rate` for what people send again or late: it goes out at each integration's release rate; new leads are not slowed.
     Wakes the senders once the transaction has committed. Returns how many were written.
     """
+    wishes = list(wishes)
     now = timezone.now()
     rows = []
     due: dict[int, None] = {}
+    pace = Pace((wish.integration for wish in wishes if not wish.test), now) if at_rate else None
     for wish in wishes:
         on = wish.integration.state == IntegrationState.ON
         state = DeliveryState.QUEUED if on else DeliveryState.HELD
         reason = "" if on else waiting_reason(wish.integration)
         rows.append(
             (uuid7(), wish.integration.pk, wish.kind, wish.lead_id, wish.data, wish.test, wish.resend)
-            + (state, reason, now if on else None)
+            + (state, reason, (pace.next(wish.integration) if pace and not wish.test else now) if on else None)
         )
         if on:
             due[wish.integration.pk] = None
@@ -135,7 +151,7 @@ def deliveries_queue(
                     report.skip(f"already handed to {integration.name}")
                 else:
                     wishes.append(Wish(integration, Delivery.Kind.LEAD, lead.pk, test=lead.is_test, resend=resend))
-        report.queued = deliveries_add(wishes)
+        report.queued = deliveries_add(wishes, at_rate=True)
     report.skip("no such lead", len(set(lead_ids)) - len(leads))
     return report
 
@@ -143,19 +159,23 @@ def deliveries_queue(
 def deliveries_release(ids: Collection[int]) -> int:
     """Let deliveries go out that wait, are in doubt, or were given up; how many that were.
 
-    They keep their idempotency key. Those of an integration that is not on stay parked.
+    They keep their idempotency key, and go out at the integration's release rate. Those of an integration that is not on
+    stay parked. What was in doubt, at a client that can't tell a repeat, is marked as a possible one.
     """
     with transaction.atomic():
-        waiting = Delivery.objects.select_for_update().filter(
+        waiting = Delivery.objects.select_for_update(of=("self",)).filter(
             pk__in=ids,
             state__in=[DeliveryState.HELD, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED],
             integration__state=IntegrationState.ON,
         )
-        found = list(waiting.values_list("pk", "integration_id"))
-        _requeue(Delivery.objects.filter(pk__in=[pk for pk, _ in found]))
-    for integration_id in {integration_id for _, integration_id in found}:
-        wake(DELIVER_TASK, integration_id)
-    return len(found)
+        found: dict[int, list[int]] = {}
+        for pk, integration_id in waiting.values_list("pk", "integration_id"):
+            found.setdefault(integration_id, []).append(pk)
+        for integration in Integration.objects.filter(pk__in=found):
+            _let_out(Delivery.objects.filter(pk__in=found[integration.pk]), integration)
+            # What was in doubt took room of a cap.
+            integration_reopen(integration.pk)
+    return sum(len(pks) for pks in found.values())
 
 
 def integration_problems(integration: Integration) -> list[str]:
@@ -178,11 +198,12 @@ def integration_problems(integration: Integration) -> list[str]:
     return problems
 
 
-def integration_switch(integration: Integration, on: bool) -> None:
-    """Switch an integration on, which lets out what waited for it, or pause it, which parks what is due.
+def integration_switch(integration: Integration, on: bool) -> int:
+    """Switch an integration on, which lets out what waited for it at its rate, or pause it, which parks what is due.
 
-    ConnectorError says why it can't be switched on.
+    Returns how many it let out. ConnectorError says why it can't be switched on.
     """
+    released = 0
     if on and (problems := integration_problems(integration)):
         raise ConnectorError(" ".join(problems))
     with transaction.atomic():
@@ -190,22 +211,22 @@ def integration_switch(integration: Integration, on: bool) -> None:
         integration.state_reason = ""
         integration.failures = 0
         integration.open_until = None
+        integration.failing_since, integration.failing_told = None, 0
         looked_at = on and find_connector(integration.connector).discover is not None
         integration.next_pull_at = next_pull_at(timezone.now()) if looked_at else None
         integration.save(
-            update_fields=["state", "state_reason", "failures", "open_until", "next_pull_at", "updated_at"]
+            update_fields=["state", "state_reason", "failures", "open_until", "failing_since", "failing_told"]
+            + ["next_pull_at", "updated_at"]
         )
         if on:
             # Whoever changed rows: what goes out now has a number.
             mapping_save(integration)
         deliveries = Delivery.objects.filter(integration=integration)
         if on:
-            _requeue(deliveries.filter(state=DeliveryState.HELD))
-            wake(DELIVER_TASK, integration.pk)
+            released = _let_out(deliveries.filter(state=DeliveryState.HELD), integration)
         else:
-            deliveries.filter(state=DeliveryState.QUEUED).update(
-                state=DeliveryState.HELD, reason=PAUSED, next_try_at=None
-            )
+            deliveries_park(integration.pk, PAUSED)
+    return released
 
 
 def integration_hold(integration_id: int, words: str) -> None:
@@ -232,49 +253,57 @@ def deliveries_waiting(integration: Integration) -> QuerySet[Delivery]:
 
 def deliveries_unpark(integration_id: int, reason: str) -> int:
     """Let out what was parked for this reason, where the integration is on; how many that were."""
-    parked = Delivery.objects.filter(
-        integration=integration_id, state=DeliveryState.HELD, reason=reason, integration__state=IntegrationState.ON
+    integration = Integration.objects.filter(pk=integration_id, state=IntegrationState.ON).first()
+    if integration is None:
+        return 0
+    return _let_out(
+        Delivery.objects.filter(integration=integration_id, state=DeliveryState.HELD, reason=reason), integration
     )
-    count = _requeue(Delivery.objects.filter(pk__in=parked.values("pk")))
-    if count:
-        wake(DELIVER_TASK, integration_id)
-    return count
 
 
 def deliveries_due() -> list[int]:
-    """Integrations that are on and have a delivery that is due."""
+    """Integrations that have a delivery that is due and may go out now.
+
+    That is one that is on and not closed by its caps or hours, which bound no test leads; or, of one that was switched off
+    because it failed for too long, the probe.
+    """
     now = timezone.now()
-    due = Delivery.objects.filter(state=DeliveryState.QUEUED, next_try_at__lte=now).values("integration_id").distinct()
-    return list(Integration.objects.filter(pk__in=due, state=IntegrationState.ON).values_list("pk", flat=True))
+    due = Delivery.objects.filter(state=DeliveryState.QUEUED, next_try_at__lte=now)
+    is_open = Q(closed_until__lte=now) | Q(closed_until=None, closed_reason="")
+    tested = Q(pk__in=due.filter(test=True).values("integration_id"))
+    probed = Q(state=IntegrationState.NEEDS_A_LOOK, failing_told=SWITCHED_OFF)
+    found = Integration.objects.filter(Q(state=IntegrationState.ON) & (is_open | tested) | probed)
+    return list(found.filter(pk__in=due.values("integration_id").distinct()).values_list("pk", flat=True))
 
 
 def leases_expire() -> int:
     """Take back what a dead worker held; how many that were.
 
-    Where the client honours idempotency keys it goes out again; where not, nobody knows whether it arrived, and it is shown
-    as in doubt.
+    Where the client honours idempotency keys it goes out again. Where not, nobody knows whether it arrived: by the
+    integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt.
     """
     now = timezone.now()
     lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
-    again = lost.filter(integration__honours_keys=True, integration__state=IntegrationState.ON)
-    count = Delivery.objects.filter(pk__in=again.values("pk"), lease_until__lt=now).update(
-        state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason="Its worker stopped: it is sent again."
-    )
-    parked = lost.filter(integration__honours_keys=True).exclude(integration__state=IntegrationState.ON)
-    for integration in Integration.objects.filter(pk__in=parked.values("integration_id")):
-        count += parked.filter(integration=integration).update(
-            state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=waiting_reason(integration)
-        )
-    count += lost.update(
-        state=DeliveryState.UNKNOWN,
-        lease_until=None,
-        next_try_at=None,
-        reason="Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it.",
-    )
+    count = 0
+    for integration in Integration.objects.filter(pk__in=lost.values("integration_id")):
+        here = lost.filter(integration=integration.pk)
+        in_doubt = not integration.honours_keys
+        if in_doubt and integration.in_doubt != InDoubt.AGAIN:
+            # The end of its lease stays: it says when the doubt came up (gate.py).
+            count += here.update(state=DeliveryState.UNKNOWN, next_try_at=None, reason=LOST_IN_DOUBT)
+            continue
+        marked = {"maybe_repeat": True} if in_doubt else {}
+        if integration.state == IntegrationState.ON:
+            count += here.update(
+                state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason=LOST_AGAIN, **marked
+            )
+        else:
+            reason = waiting_reason(integration)
+            count += here.update(state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=reason, **marked)
     return count
 
 
-def _requeue(deliveries: QuerySet[Delivery]) -> int:
-    return deliveries.update(
-        state=DeliveryState.QUEUED, reason="", next_try_at=timezone.now(), tries=0, lease_until=None
-    )
+def _let_out(deliveries: QuerySet[Delivery], integration: Integration) -> int:
+    count = deliveries_let_out(deliveries, integration)
+    wake(DELIVER_TASK, integration.pk)
+    return count

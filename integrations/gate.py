@@ -10,10 +10,18 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from integrations.models import Attempt, Delivery, DeliveryState, Integration
+from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
 
 UTC = ZoneInfo("UTC")
 MIDNIGHT = dt.time()
+# failing_told of an integration that was switched off because it had failed for too long: it is still probed.
+SWITCHED_OFF = 100
+
+
+def sendable(integration: Integration) -> bool:
+    """Whether anything may go out by the integration's state: it is on, or failed for so long that it is only probed."""
+    probed = integration.state == IntegrationState.NEEDS_A_LOOK and integration.failing_told == SWITCHED_OFF
+    return integration.state == IntegrationState.ON or probed
 
 
 def gate_zone(integration: Integration) -> ZoneInfo:

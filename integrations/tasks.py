@@ -9,6 +9,7 @@ from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
+from integrations.failing import failures_escalate
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
@@ -102,6 +103,7 @@ def send_mails() -> None:
 def sweep() -> None:
     """Find whatever a lost wake-up left behind, and what has become due by time."""
     leases_expire()
+    failures_escalate()
     imports_purge()
     for activity_id in activities_due():
         wake(WORK_TASK, activity_id)

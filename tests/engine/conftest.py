@@ -48,13 +48,14 @@ def campaign(db: None) -> Campaign:
 
 @pytest.fixture
 def integration(campaign: Campaign, client: Client) -> Integration:
-    """Set up, pulled, mapped and switched on."""
+    """Set up, pulled, mapped and switched on; what waited for it goes out all at once."""
     integration = Integration.objects.create(
         campaign=campaign,
         name="Acme EU",
         connector="convertr_connect",
         settings={"subdomain": "acme", "campaign_id": "204", "publisher_id": "31", "global_form": "75"},
         secrets={"api_key": client.good_key},
+        release_per_minute=0,
     )
     integration_discover(integration)
     integration.refresh_from_db()
