@@ -255,7 +255,7 @@ async def _send(scope: Scope, send: Send, response: Response) -> None:
         # Facts, section 6: the campaign webhook is called from browsers on other sites; so is the tracking API.
         headers.append((b"access-control-allow-origin", b"*"))
         headers.append((b"access-control-expose-headers", b"Idempotency-Key-Honoured, Retry-After, X-RateLimit-Reset"))
-    if response.status == 204:
+    if response.status in (204, 304):
         headers.pop(0)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})

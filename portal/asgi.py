@@ -14,6 +14,7 @@ from django.conf import settings
 from portal.wsgi import application as django_application
 
 # isort: split
+from integrations.api import browser_library
 from integrations.api import callbacks as verdicts
 from leads import intake
 from leads.publisher_api import callbacks
@@ -24,10 +25,10 @@ from leads.web import Receive, Scope, Send, dispatch
 
 # What stands under one of these and is unknown is a plain 404 of the API's, never a page.
 HOT = re.compile(
-    r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/|/v1/"
+    r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/|/v1/|/t/"
 )
 
-_hot = dispatch([*PUBLISHER_ROUTES, *TRACKING_ROUTES, *verdicts.ROUTES])
+_hot = dispatch([*PUBLISHER_ROUTES, *TRACKING_ROUTES, *browser_library.ROUTES, *verdicts.ROUTES])
 _everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
 _BATCHERS = (intake.batcher, callbacks.batcher, events.batcher, verdicts.batcher)
 
