@@ -60,7 +60,7 @@ _OUTCOME = (
     "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
     "mapping_version", "tries", "maybe_repeat",
 )  # fmt: skip
-_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat")
+_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data")
 _ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
 
 
@@ -77,6 +77,7 @@ class Claimed:
     test: bool
     lead: LeadFacts
     maybe_repeat: bool = False
+    event: dict[str, Any] | None = None
     token: str = ""
     renewed: bool = False
 
@@ -337,7 +338,8 @@ class Turn:
 
     def _payload(self, item: Claimed) -> Payload:
         if item.kind != Delivery.Kind.LEAD:
-            return Payload(kind=item.kind, data=item.data, test=item.test)  # type: ignore[arg-type]
+            data = item.data if item.event is None else item.event
+            return Payload(kind=item.kind, data=data, test=item.test)  # type: ignore[arg-type]
         fields = mapping_compiled(self.integration_id, self._mapping_version(item))(item.lead)
         sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
         if {"token", "subdomain"} <= set(sync):
@@ -521,6 +523,6 @@ def _load(ids: Collection[int]) -> list[Claimed]:
         .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
     )
     return [
-        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat)
-        for pk, fence, tries, key, kind, data, test, maybe_repeat, *lead in rows
+        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event)
+        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in rows
     ]

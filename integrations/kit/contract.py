@@ -298,6 +298,8 @@ class Connector:
     discover: Callable[[Call], Flow[RemoteForm]] | None = None
     poll: Callable[[Call, str], Flow[Verdict]] | None = None
     """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""
+    takes: Callable[[Mapping[str, Any]], frozenset[str]] | None = None
+    """The kinds of deliveries that an integration with these settings takes, where that is not all that the manifest accepts."""
     wants: Callable[[Call, Payload], str] | None = None
     """Why an event is not sent, in words; "" where it is. Asked before a delivery is queued, so it must be quick."""
     browser: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None

@@ -143,7 +143,8 @@ def call_of(connector: Connector, case: Case) -> Call:
 def payload_of(connector: Connector, case: Case) -> Payload:
     """The payload of a deliver case: {"fields" or "data", "test"}, or the fields alone."""
     given = case.input or {}
-    kind: Any = next(iter(sorted(connector.manifest.accepts)))
+    # A connector of leads and events has its cases of leads without a word, and those of events with `kind`.
+    kind: Any = max(connector.manifest.accepts, key=("status", "event", "lead").index)
     if given.keys() & {"fields", "data", "test", "kind"}:
         return Payload(**{"kind": kind, **given})
     return Payload(kind=kind, fields=given)

@@ -104,13 +104,16 @@ def post(call: Call, kind: str, message_id: str, data: Mapping[str, Any], *, tes
 
 
 def post_event(call: Call, message_id: str, event: Mapping[str, Any], *, test: bool) -> Flow[Response]:
-    """Send an event: its `type`, `data` and `timestamp` (when it happened) as they are; the signature's time is that of the try."""
+    """Send an event: its `type` and `timestamp` (when it happened) as they are; the signature's time is that of the try.
+
+    A tracked call, known by its messageId, is itself the data; a notice has data of its own.
+    """
     body = {
         "type": event.get("type", "event"),
         "id": message_id,
         "timestamp": event.get("timestamp", ""),
         "test": test,
-        "data": event.get("data", {}),
+        "data": event if "messageId" in event else event.get("data", {}),
     }
     return (yield from _send(call, message_id, call.now(), body))
 
