@@ -76,7 +76,7 @@ class _Replaying(_Releasing):
 
     def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
         deliveries = Delivery.objects.select_related("integration").filter(pk__in=[row["pk"] for row in rows])
-        deliveries_add(
+        wishes = (
             Wish(
                 delivery.integration,
                 Delivery.Kind.LEAD,
@@ -88,6 +88,7 @@ class _Replaying(_Releasing):
             for delivery in deliveries.order_by("pk")
             if delivery.lead_id is not None
         )
+        deliveries_add(wishes, at_rate=True)
         return {row["pk"]: f"Sent to {row['integration__name']} once more." for row in rows}
 
 

@@ -90,11 +90,12 @@ class _Delivering(_AtIntegrations):
 
     def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
         targets = {row["pk"]: self._targets(row) for row in rows}
-        deliveries_add(
+        wishes = (
             Wish(integration, Delivery.Kind.LEAD, row["pk"], test=row["testing"], resend=self.resend)
             for row in rows
             for integration in targets[row["pk"]]
         )
+        deliveries_add(wishes, at_rate=True)
         return {pk: " ".join(map(_queued, integrations)) for pk, integrations in targets.items()}
 
 

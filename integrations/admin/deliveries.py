@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -25,9 +26,10 @@ from integrations.admin.filters import (
     StateFilter,
 )
 from integrations.admin.integrations import connector_name
-from integrations.admin.timeline import delivery_entries
+from integrations.admin.timeline import delivery_entries, standing_words
 from integrations.models import Delivery, DeliveryState
 from integrations.selections import DeliverySelection
+from integrations.waiting import gate_words, repeat_words, waiting_words
 from leads.admin.badges import moment, short
 from leads.admin.filters import AskedDays, chips, days_between, number
 from leads.admin.leads import lead_person
@@ -53,7 +55,7 @@ class DeliveryAdmin(ModelAdmin):
         ("created_at", AskedDays),
     )
     list_filter_submit = True
-    list_select_related = ("integration", "lead")
+    list_select_related = ("integration__campaign", "lead")
     list_per_page = 50
     show_full_result_count = False
     sortable_by = ()
@@ -151,12 +153,17 @@ class DeliveryAdmin(ModelAdmin):
         return format_html(
             '<span class="pt-badges pt-cell pt-cell-wide">{}<span class="pt-quiet pt-small">{}</span></span>',
             delivery_badge(delivery),
-            short(delivery.reason, 90),
+            short(standing_words(delivery), 120),
         )
 
     @admin.display(description="State")
     def state_masked(self, delivery: Delivery) -> SafeString:
-        return delivery_badge(delivery, with_reason=False)
+        words = " ".join(filter(None, (_ours(delivery), repeat_words(delivery))))
+        return format_html(
+            '<span class="pt-badges pt-cell pt-cell-wide">{}<span class="pt-quiet pt-small">{}</span></span>',
+            delivery_badge(delivery, with_reason=False),
+            short(words, 120),
+        )
 
     @admin.display(description="Verdict")
     def verdict_masked(self, delivery: Delivery) -> SafeString | str:
@@ -164,7 +171,10 @@ class DeliveryAdmin(ModelAdmin):
 
     @admin.display(description="Next try")
     def next_try(self, delivery: Delivery) -> SafeString | str:
-        return moment(delivery.next_try_at) if delivery.state == DeliveryState.QUEUED else "–"
+        _, until = waiting_words(delivery)
+        if delivery.state == DeliveryState.QUEUED:
+            return moment(until or delivery.next_try_at)
+        return moment(until) if until else "–"
 
     @admin.display(description="Since")
     def made(self, delivery: Delivery) -> SafeString | str:
@@ -203,6 +213,7 @@ class DeliveryAdmin(ModelAdmin):
             "delivery": delivery,
             "connector": connector_name(delivery.integration.connector),
             "state_badge": delivery_badge(delivery),
+            "standing": standing_words(delivery),
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
             "entries": entries,
             "actions": _actions(request, delivery),
@@ -211,8 +222,15 @@ class DeliveryAdmin(ModelAdmin):
         return TemplateResponse(request, "console/delivery.html", context)
 
 
+def _ours(delivery: Delivery) -> str:
+    """Why a queued delivery waits, as far as our own words say it."""
+    if delivery.state != DeliveryState.QUEUED:
+        return ""
+    return gate_words(delivery.integration, timezone.now(), test=delivery.test)[0]
+
+
 def _light(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return deliveries.select_related("integration", "lead").defer(
+    return deliveries.select_related("integration__campaign", "lead").defer(
         "data", "problems", "integration__settings", "integration__secrets"
     )
 

@@ -14,9 +14,12 @@ from integrations.breaker import BREAKER_FAILURES
 from integrations.discovery import settings_problems
 from integrations.kit.registry import connectors
 from integrations.models import FieldMapping, Integration, IntegrationState
+from integrations.waiting import gate_words
 from leads.admin.badges import badge
 
 NAMED = 3
+# It is on, and nothing goes out for its caps or hours.
+CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,12 @@ def _standing(integration: Integration, unmapped: Sequence[str]) -> Standing:
     tone = INTEGRATION_TONES[state]
     if state == IntegrationState.NEEDS_SETUP:
         return Standing(state, state.label, tone, setup_missing(integration, unmapped))
+    waits, _ = gate_words(integration, timezone.now())
     if is_failing(integration):
-        words = integration.state_reason or "The client’s system does not answer."
-        if integration.open_until is not None and integration.open_until > timezone.now():
-            words += f" Next try {timezone.localtime(integration.open_until):%H:%M:%S}."
+        words = waits or integration.state_reason or "The client’s system does not answer."
         return Standing("failing", "Failing", "bad", words)
+    if waits:
+        return Standing(CLOSED, "On", "wait", waits)
     if state == IntegrationState.PAUSED:
         return Standing(state, state.label, tone, "Leads wait until somebody resumes it.")
     if state == IntegrationState.ON and integration.pending_form:

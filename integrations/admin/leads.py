@@ -120,7 +120,9 @@ class DeliveredLeadAdmin(LeadAdmin):
         return format_html('<span class="pt-badges">{}</span>', badges)
 
     def timeline(self, lead: Lead) -> list[Entry]:
-        deliveries = lead.deliveries.select_related("integration").prefetch_related("attempts", "status_updates")
+        deliveries = lead.deliveries.select_related("integration__campaign").prefetch_related(
+            "attempts", "status_updates"
+        )
         entries = [*super().timeline(lead), *delivery_entries(deliveries)]
         return in_order([*entries, *activity_entries(lead, [row.pk for row in deliveries])])
 

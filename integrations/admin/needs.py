@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import Truncator
 
-from integrations.admin.jobs import is_failing, listed, standings
+from integrations.admin.jobs import CLOSED, is_failing, listed, standings
 from integrations.admin.tallies import DAYS, conflicts, in_trouble
 from integrations.models import DeliveryState, Integration, IntegrationState, ReasonTranslation, StatusUpdate
 from leads.admin.badges import SHAPES
@@ -96,6 +96,10 @@ def _integrations(rows: Sequence[Integration], waiting: Counter[int], *, named: 
             found.append(Need(0, "bad", subject, words, "Review" if not row.pending_form else "Review change", link))
         elif is_failing(row):
             found.append(Need(1, "bad", subject, standing.cause, "Look", link))
+        elif row.closed_reason and standing.state == CLOSED:
+            for_good = row.closed_until is None
+            rank, tone, button = (4, "wait", "Raise it") if for_good else (7, "off", "Open")
+            found.append(Need(rank, tone, subject, standing.cause, button, link))
         elif row.pending_form and row.state == IntegrationState.ON:
             found.append(
                 Need(2, "wait", subject, f"their form changed{f'; {held}' if count else ''}", "Review change", link)

@@ -19,6 +19,7 @@ from integrations.admin.badges import (
 )
 from integrations.bulk import DELIVERY_ACTIONS
 from integrations.models import Attempt, Delivery, DeliveryState, StatusUpdate, VerdictState
+from integrations.waiting import repeat_words, waiting_words
 from leads.admin.timeline import Entry, Exchange, Try
 from leads.models import Activity, ActivityItem, ItemState, Lead
 
@@ -51,15 +52,20 @@ def _delivery(delivery: Delivery) -> Entry:
         again = ", sent again" if delivery.resend else ""
         test = ", as a test" if delivery.test else ""
         title = f"To {name}{again}{test}: {state.label}"
-    lines = [delivery.reason] if delivery.reason else []
+    words = standing_words(delivery)
+    lines = [words] if words else []
     lines += [_problem(problem) for problem in delivery.problems]
     if delivery.reference:
         lines.append(f"The client’s reference: {delivery.reference}")
-    if delivery.next_try_at and state == DeliveryState.QUEUED and delivery.tries:
-        lines.append(f"Next try {delivery.next_try_at:%d %b %H:%M:%S} UTC")
     link = reverse("admin:integrations_delivery_change", args=[delivery.pk])
     tries = tuple(attempt_try(attempt) for attempt in delivery.attempts.all())
     return Entry(delivery.created_at, title, DELIVERY_TONES[state], lines, link, tries=tries)
+
+
+def standing_words(delivery: Delivery) -> str:
+    """Why a delivery stands as it does: what it waits for and until when, and whether the client may have it twice."""
+    words, _ = waiting_words(delivery)
+    return " ".join(filter(None, (words or delivery.reason, repeat_words(delivery))))
 
 
 def _problem(problem: Any) -> str:
