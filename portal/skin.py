@@ -87,6 +87,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             _item("Deliveries", "send", "integrations.delivery"),
             _item("Status updates", "reply", "integrations.statusupdate"),
+            _item("Notices", "notifications", "integrations.notice"),
         ],
     },
     {

@@ -1,5 +1,25 @@
 """The admin of where leads go and what clients say of them; it extends the pages of leads/admin with both."""
 
-from integrations.admin import activity, campaigns, deliveries, integrations, leads, reason_codes, status_updates
+from integrations.admin import (
+    activity,
+    campaigns,
+    deliveries,
+    integrations,
+    leads,
+    notice_targets,
+    notices,
+    reason_codes,
+    status_updates,
+)
 
-__all__ = ["activity", "campaigns", "deliveries", "integrations", "leads", "reason_codes", "status_updates"]
+__all__ = [
+    "activity",
+    "campaigns",
+    "deliveries",
+    "integrations",
+    "leads",
+    "notice_targets",
+    "notices",
+    "reason_codes",
+    "status_updates",
+]

@@ -46,7 +46,11 @@ class OfIntegrationFilter(IntegrationFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         rows = Integration.objects.select_related("campaign").order_by("campaign__name", "name")
-        return [(str(row.pk), f"{row.name} ({row.campaign.name})") for row in rows.defer("settings", "secrets")]
+        return [(str(row.pk), _named(row)) for row in rows.defer("settings", "secrets")]
+
+
+def _named(row: Integration) -> str:
+    return f"{row.name} ({row.campaign.name})" if row.campaign_id else row.name
 
 
 class StateFilter(Asked):

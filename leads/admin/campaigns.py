@@ -68,7 +68,7 @@ class CampaignAdmin(ModelAdmin):
         (None, {"fields": (("name", "advertiser"), ("status", "status_reason"), "forms")}),
         (
             "Setup",
-            {"classes": ("collapse",), "fields": (("time_zone", "verdict_days"), "webhook_keys", "identifier")},
+            {"classes": ("collapse",), "fields": (("time_zone", "verdict_days"), "silence_times", "webhook_keys", "identifier")},
         ),
     )
     # Key, name and address of each tab, in their order.

@@ -13,7 +13,6 @@ from django.db import connection
 from django.utils import timezone
 
 from integrations.delivery import integration_hold, integration_switch
-from integrations.discovery import integration_discover
 from integrations.dispatch import integration_deliver
 from integrations.drift import integration_pull
 from integrations.mails import mails_due, mails_send
