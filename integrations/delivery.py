@@ -20,6 +20,7 @@ from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
 from integrations.models.integration import InDoubt
+from integrations.reconciliation import doubt_settle
 from integrations.releasing import Pace, deliveries_let_out
 from integrations.versions import mapping_save
 from leads.database import insert_rows, uuid7
@@ -276,14 +277,18 @@ def deliveries_due() -> list[int]:
     return list(found.filter(pk__in=due.values("integration_id").distinct()).values_list("pk", flat=True))
 
 
+@transaction.atomic
 def leases_expire() -> int:
     """Take back what a dead worker held; how many that were.
 
     Where the client honours idempotency keys it goes out again. Where not, nobody knows whether it arrived: by the
-    integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt.
+    integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt. One that the client has a verdict
+    on by now has arrived.
     """
     now = timezone.now()
-    lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
+    expired = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
+    ids = list(expired.values_list("pk", flat=True))
+    lost = expired.filter(pk__in=ids)
     count = 0
     for integration in Integration.objects.filter(pk__in=lost.values("integration_id")):
         here = lost.filter(integration=integration.pk)
@@ -300,6 +305,7 @@ def leases_expire() -> int:
         else:
             reason = waiting_reason(integration)
             count += here.update(state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=reason, **marked)
+    doubt_settle(ids)
     return count
 
 

@@ -1,38 +1,34 @@
 """Stage 4: what clients say of delivered leads, pushed or polled, becomes status updates, and these become the lead's flag.
 
-Both ways end in one table, and are applied in the order in which the client decided, not the one in which they came.
+Both ways end in one table, and are applied in the order in which the client decided, not the one in which they came
+(ledger.py). polling.py asks; here no request is made.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from integrations.flows import connector_call, token_get, token_renew
-from integrations.kit.contract import ConnectorError, NoAnswer, Verdict
+from integrations.kit.contract import Verdict
 from integrations.kit.redaction import storable
-from integrations.kit.registry import connector as find_connector
-from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, StatusUpdate, VerdictState
+from integrations.ledger import BY_EVENT, UNDATED, InForce, Word, follow, last_word, says_the_same, word_of
+from integrations.models import Delivery, DeliveryState, StatusUpdate
 from integrations.reasons import Translations
-from integrations.runner import Finished, Runner
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Flag, Lead
 from leads.models.lead import Via
 from leads.status import FlagChange, leads_flag
 from leads.wake import wake
 
-logger = logging.getLogger(__name__)
-
 APPLY_TASK = "integrations.apply_verdicts"
-POLL_TASK = "integrations.poll_verdicts"
 BATCH = 500
 COMMENT_CHARS, RAW_CHARS = 2_000, 2_000
 CLOCK_SKEW = dt.timedelta(minutes=5)
@@ -40,37 +36,57 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 # Seconds after delivery at which a verdict is asked for; then once a day, as long as the campaign wants to know.
 POLL_SECONDS = (60, 300, 900, 3_600, 14_400)
 POLL_DAILY = 86_400
-# So many look-ups in one round: far below the client's limit of 1,400 in five minutes (facts, section 7).
-POLL_BATCH = 200
-# A look-up that failed, or a worker that died in it, is made up for after this.
-POLL_AGAIN_SECONDS = 120
 
-_UPDATE = ("key", "delivery", "verdict", "reason_code", "comment", "by", "decided_at", "via", "raw", "received_at")
+# What is said of a delivery that is not recorded yet is kept, and looked for, so long and so much of it: anybody may call.
+EARLY_DAYS, EARLY_MOST = 90, 2_000
+
+_UPDATE = (
+    "key",
+    "delivery",
+    "verdict",
+    "reason_code",
+    "comment",
+    "by",
+    "decided_at",
+    "via",
+    "raw",
+    "received_at",
+    "about",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message with a verdict on a delivery, as it came. `delivery_id` None: nobody knows what it is about."""
+    """One message with a verdict on a delivery, as it came.
+
+    `delivery_id` None: no delivery that we know of; `about` then says which one it wants (about_key, about_reference), so that
+    it is applied once that one is recorded.
+    """
 
     delivery_id: int | None
     verdict: Verdict
     via: StatusUpdate.Via
     received_at: dt.datetime
+    about: str = ""
 
 
-def messages_store(messages: Sequence[Message]) -> None:
-    """Write messages down as status updates in the caller's transaction; one that came before is not written again."""
+def messages_store(messages: Sequence[Message]) -> list[str]:
+    """Write messages down as status updates in the caller's transaction; one that came before is not written again.
+
+    Returns the key of each one's row, in their order.
+    """
     rows = []
     for message in messages:
         said = message.verdict
         rows.append(
             (_key(message), message.delivery_id, said.state, _kept(said.reason_code, 200))
             + (_kept(said.comment, COMMENT_CHARS), _kept(said.by, 200), _decided_at(message), message.via)
-            + (_kept(said.raw, RAW_CHARS), message.received_at)
+            + (_kept(said.raw, RAW_CHARS), message.received_at, "" if message.delivery_id else message.about)
         )
     insert_rows(StatusUpdate, _UPDATE, rows, on_conflict="(key) DO NOTHING")
     if rows:
         wake(APPLY_TASK)
+    return [row[0] for row in rows]
 
 
 def _kept(text: str, most: int) -> str:
@@ -87,14 +103,15 @@ def _decided_at(message: Message) -> dt.datetime:
 
 def _key(message: Message) -> str:
     """What makes a repeat harmless: the client's event id, else for a push nothing, and for a poll what it said."""
-    about, said = message.delivery_id or "-", message.verdict
+    about = message.delivery_id or hashlib.sha256(message.about.encode("utf-8", "replace")).hexdigest()[:32]
+    said = message.verdict
     if said.event_id:
-        return f"event:{about}:{said.event_id}"[:128]
+        return f"{BY_EVENT}{about}:{said.event_id}"[:128]
     if message.via == StatusUpdate.Via.PUSHED:
         return f"push:{uuid7().hex}"
     text = "\0".join((said.state, said.reason_code, said.comment, str(said.decided_at)))
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-    return f"poll:{about}:{digest}:{uuid7().hex}"
+    return f"{UNDATED if said.decided_at is None else 'dated:'}{about}:{digest}:{uuid7().hex}"[:128]
 
 
 def updates_due() -> bool:
@@ -131,8 +148,6 @@ def _apply_batch() -> int:
                 "reason_code",
                 "comment",
                 "decided_at",
-                "state",
-                "reference",
             )
             .order_by("pk")
         }
@@ -143,65 +158,122 @@ def _apply_batch() -> int:
             )
         }
         table = Translations({d.integration_id for d in deliveries.values()})
-        changed: dict[int, Delivery] = {}
-        flags: dict[int, FlagChange] = {}
-        for update in sorted(updates, key=lambda u: (u.decided_at, u.pk)):
-            delivery = deliveries.get(update.delivery_id or 0)
-            update.state = _apply(update, delivery, leads, flags, table)
-            if delivery is not None:
-                changed[delivery.pk] = delivery
+        applying = _Applying(deliveries, leads, table, _history(updates, deliveries))
+        for update in sorted(updates, key=lambda u: (word_of(u).place, u.pk)):
+            update.state = applying.apply(update)
+        changed = {update.delivery_id for update in updates if update.delivery_id in deliveries}
         update_rows(StatusUpdate, ["id"], ["state"], [(update.pk, update.state) for update in updates])
         update_rows(
             Delivery,
             ["id"],
             ["verdict", "reason_code", "comment", "decided_at"],
-            [(d.pk, d.verdict, d.reason_code, d.comment, d.decided_at) for d in changed.values()],
+            [(d.pk, d.verdict, d.reason_code, d.comment, d.decided_at) for d in deliveries.values() if d.pk in changed],
         )
-        _settle_doubt(changed)
-        leads_flag(flags)
+        doubt_settle(applying.news)
+        leads_flag(applying.flags)
     return len(updates)
 
 
-def _apply(
-    update: StatusUpdate,
-    delivery: Delivery | None,
-    leads: dict[int, Lead],
-    flags: dict[int, FlagChange],
-    table: Translations,
-) -> StatusUpdate.State:
-    """What is to be made of one update; changes the delivery and the flags to come in memory."""
-    if delivery is None:
-        return StatusUpdate.State.UNMATCHED
-    said = (update.verdict, update.reason_code, update.comment)
-    known = (delivery.verdict, delivery.reason_code, delivery.comment)
-    if delivery.decided_at is not None and update.decided_at < delivery.decided_at:
-        return StatusUpdate.State.REPEATED if said == known else StatusUpdate.State.STALE
-    # Also when it is repeated: what was decided before that, but comes later, is stale.
-    delivery.decided_at = update.decided_at
-    if said == known:
-        return StatusUpdate.State.REPEATED
-    delivery.verdict, delivery.reason_code, delivery.comment = said
-    lead = leads.get(delivery.lead_id or 0)
-    if lead is None or update.verdict not in Flag.values:
+def _history(updates: Iterable[StatusUpdate], deliveries: Mapping[int, Delivery]) -> dict[int, list[Word]]:
+    """All that was said before of deliveries on which something comes that is not newer than what is known."""
+    late = set()
+    for update in updates:
+        delivery = deliveries.get(update.delivery_id or 0)
+        known = delivery.decided_at if delivery is not None else None
+        if known is not None and update.decided_at <= known:
+            late.add(update.delivery_id)
+    found: dict[int, list[Word]] = {pk: [] for pk in late if pk is not None}
+    said = StatusUpdate.objects.filter(delivery__in=found).exclude(state=StatusUpdate.State.RECEIVED)
+    for update in said.only("key", "delivery_id", "verdict", "reason_code", "comment", "decided_at", "via"):
+        found[update.delivery_id or 0].append(word_of(update))
+    return found
+
+
+class _Applying:
+    """One batch of updates, in the order of their words: changes deliveries in memory, collects flags and what was news."""
+
+    def __init__(
+        self,
+        deliveries: Mapping[int, Delivery],
+        leads: Mapping[int, Lead],
+        table: Translations,
+        history: Mapping[int, list[Word]],
+    ) -> None:
+        self._deliveries, self._leads, self._table, self._history = deliveries, leads, table, history
+        self._known = {pk: delivery.decided_at for pk, delivery in deliveries.items()}
+        self.flags: dict[int, FlagChange] = {}
+        self.news: set[int] = set()
+
+    def apply(self, update: StatusUpdate) -> StatusUpdate.State:
+        """What is to be made of one update."""
+        delivery = self._deliveries.get(update.delivery_id or 0)
+        if delivery is None:
+            return StatusUpdate.State.UNMATCHED
+        word, standing = word_of(update), _standing(delivery)
+        after = self._after(delivery.pk, standing, word)
+        delivery.verdict, delivery.reason_code, delivery.comment = after.words
+        delivery.decided_at = after.decided_at
+        if after.words == standing.words:
+            same = says_the_same(standing, word)
+            return StatusUpdate.State.REPEATED if same else StatusUpdate.State.STALE
+        self.news.add(delivery.pk)
+        return self._flag(update, delivery)
+
+    def _after(self, delivery_id: int, standing: InForce, word: Word) -> InForce:
+        known = self._known[delivery_id]
+        if known is None or word.decided_at > known:
+            # Sorted as they are, each is the latest by now.
+            return follow(standing, word)
+        before = self._history[delivery_id]
+        if all(each.decided_at < known for each in before):
+            # What is in force is in no ledger: it counts as it stands.
+            before.append(Word(*standing.words, decided_at=known))
+        before.append(word)
+        return last_word(before)
+
+    def _flag(self, update: StatusUpdate, delivery: Delivery) -> StatusUpdate.State:
+        lead = self._leads.get(delivery.lead_id or 0)
+        if lead is None or delivery.verdict not in _SAID or delivery.decided_at is None:
+            return StatusUpdate.State.APPLIED
+        if lead.flagged_at is not None and lead.flagged_at > delivery.decided_at:
+            # Somebody here, or another client, spoke after this client decided. If they said otherwise, people must settle it.
+            agrees = lead.flag == delivery.verdict
+            return StatusUpdate.State.APPLIED if agrees else StatusUpdate.State.CONFLICTING
+        code = delivery.reason_code
+        self.flags[lead.pk] = FlagChange(
+            flag=Flag(delivery.verdict),
+            reason_code=self._table.ours(delivery.integration_id, code) if code else "",
+            comment=delivery.comment,
+            by=update.by,
+            via=Via.CLIENT,
+            decided_at=delivery.decided_at,
+        )
         return StatusUpdate.State.APPLIED
-    if lead.flagged_at is not None and lead.flagged_at > update.decided_at and lead.flag != update.verdict:
-        # Somebody here, or another client, said otherwise after this client decided: people must settle it.
-        return StatusUpdate.State.CONFLICTING
-    flags[lead.pk] = FlagChange(
-        flag=Flag(update.verdict),
-        reason_code=table.ours(delivery.integration_id, update.reason_code) if update.reason_code else "",
-        comment=update.comment,
-        by=update.by,
-        via=Via.CLIENT,
-        decided_at=update.decided_at,
-    )
-    return StatusUpdate.State.APPLIED
 
 
-def _settle_doubt(changed: dict[int, Delivery]) -> None:
-    """A verdict on a delivery that was in doubt proves that it arrived."""
-    Delivery.objects.filter(pk__in=list(changed), state=DeliveryState.UNKNOWN).update(
-        state=DeliveryState.DELIVERED, delivered_at=timezone.now(), reason="The client's verdict shows that it arrived."
+def _standing(delivery: Delivery) -> InForce:
+    return InForce(delivery.verdict, delivery.reason_code, delivery.comment, delivery.decided_at)
+
+
+# A verdict on a delivery's own key proves that one of its tries arrived, whatever is known here of how they ended.
+_SAID = tuple(flag for flag in Flag.values if flag)
+_UNSURE = (DeliveryState.UNKNOWN, DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.EXHAUSTED)
+
+
+def doubt_settle(delivery_ids: Collection[int]) -> int:
+    """Deliveries on which the client has a verdict are delivered: none of these stays in doubt or is sent again.
+
+    To be called when a verdict is applied, and in the transaction that records that a try ended without an answer or that its
+    worker died: the verdict may have come while it was being sent. How many that were.
+    """
+    return Delivery.objects.filter(
+        pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state__in=_UNSURE, verdict__in=_SAID
+    ).update(
+        state=DeliveryState.DELIVERED,
+        delivered_at=timezone.now(),
+        reason="The client's verdict shows that it arrived.",
+        next_try_at=None,
+        lease_until=None,
     )
 
 
@@ -223,90 +295,86 @@ def next_poll_at(delivered_at: dt.datetime, now: dt.datetime, verdict_days: int)
     return when if when <= delivered_at + dt.timedelta(days=verdict_days) else None
 
 
-def integrations_to_poll() -> list[int]:
-    """Integrations with look-ups that are due, those whose client pushes nothing first."""
-    due = Delivery.objects.filter(next_poll_at__lte=timezone.now()).values("integration_id").distinct()
-    found = Integration.objects.filter(pk__in=due, state=IntegrationState.ON).only("sync_keys")
-    return [entry.pk for entry in sorted(found, key=lambda i: (bool(i.sync_keys and settings.SYNC_TAGS), i.pk))]
-
-
-def integration_poll(integration_id: int) -> int:
-    """Ask the client for the verdicts on deliveries that are due for it, one batch; how many answered.
-
-    Each look-up fails for itself; what failed is asked again later (facts, section 11).
-    """
-    integration = Integration.objects.get(pk=integration_id)
-    connector = find_connector(integration.connector)
-    poll = connector.poll
-    due = _claim_polls(integration_id)
-    if not due or poll is None:
-        return 0
-    values = integration.all_settings
-    try:
-        token = token_get(connector, values)
-        runner: Runner[Delivery] = Runner(connector, connector.host(connector_call(connector, values)))
-        runner.start((d, poll(connector_call(connector, values, token=token), d.reference)) for d in due)
-        answered, refused = _collect(runner)
-        if refused:
-            token = token_renew(connector, values, token)
-            runner.start((d, poll(connector_call(connector, values, token=token), d.reference)) for d in refused)
-            more, _ = _collect(runner)
-            answered += more
-        return answered
-    except (ConnectorError, NoAnswer) as error:
-        logger.info("integration %s: no verdicts read: %s", integration_id, error)
-        return 0
-
-
-def _claim_polls(integration_id: int) -> list[Delivery]:
-    now = timezone.now()
-    with transaction.atomic():
-        due = list(
-            Delivery.objects.select_for_update(skip_locked=True)
-            .filter(integration=integration_id, next_poll_at__lte=now)
-            .order_by("next_poll_at")
-            .only("reference", "delivered_at", "lead_id", "integration_id", "polls", "next_poll_at")[:POLL_BATCH]
-        )
-        again = now + dt.timedelta(seconds=max(POLL_AGAIN_SECONDS * settings.SCHEDULE_FACTOR, 2))
-        Delivery.objects.filter(pk__in=[d.pk for d in due]).update(next_poll_at=again)
-    return due
-
-
-def _collect(runner: Runner[Delivery]) -> tuple[int, list[Delivery]]:
-    """Store the verdicts of a round; how many answered, and which were refused for their token."""
-    answered, refused = 0, []
-    while runner.running:
-        ended = runner.finished(60)
-        refused += [end.job for end in ended if isinstance(end.error, ConnectorError) and end.error.renew_token]
-        good = [end for end in ended if end.error is None]
-        lost = [end for end in ended if isinstance(end.error, ConnectorError) and not end.error.passing]
-        answered += len(good)
-        _store_polled(good, [end.job for end in lost if not end.error.renew_token])  # type: ignore[union-attr]
-    return answered, refused
-
-
-def _store_polled(good: Sequence[Finished[Delivery]], lost: Sequence[Delivery]) -> None:
-    now = timezone.now()
-    windows = dict(
-        Integration.objects.filter(pk__in={end.job.integration_id for end in good}).values_list(
-            "pk", "campaign__verdict_days"
-        )
-    )
-    rows: list[tuple[object, ...]] = [(delivery.pk, None, delivery.polls + 1) for delivery in lost]
-    messages = []
-    for end in good:
-        delivery, verdict = end.job, end.value
-        when = next_poll_at(delivery.delivered_at or now, now, windows[delivery.integration_id])
-        rows.append((delivery.pk, when, delivery.polls + 1))
-        if verdict.state != VerdictState.PENDING:
-            # What was read is at least as old as the question: a push that came after it knows better.
-            messages.append(Message(delivery.pk, verdict, StatusUpdate.Via.POLLED, end.started_at))
-    with transaction.atomic():
-        update_rows(Delivery, ["id"], ["next_poll_at", "polls"], rows)
-        messages_store(messages)
-
-
 def deliveries_by_key(keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, str]]:
     """Id and connector of the deliveries that have these keys, which clients call back with."""
     found = Delivery.objects.filter(key__in=set(keys)).values_list("key", "pk", "integration__connector")
     return {key: (pk, slug) for key, pk, slug in found}
+
+
+# --- what comes before its delivery is recorded -------------------------------------------------------------
+
+
+def about_key(key: uuid.UUID) -> str:
+    """What a message is about that came with a delivery's sync token."""
+    return f"key:{key.hex}"
+
+
+def about_reference(integration_id: int, reference: str) -> str:
+    """What a message is about that names the client's own id of a lead."""
+    return f"reference:{integration_id}:{reference}"
+
+
+def may_be_early(key: uuid.UUID) -> bool:
+    """Whether a token that is no delivery's can become one: it is made as ours are, in the time that verdicts take.
+
+    A portal that was put back to an older copy of its database gets such calls. All others are certainly unknown.
+    """
+    if key.version != 7 or key.variant != uuid.RFC_4122:
+        return False
+    made = key.int >> 80  # milliseconds since 1970
+    now = timezone.now().timestamp() * 1000
+    return now - EARLY_DAYS * 86_400_000 <= made <= now + CLOCK_SKEW.total_seconds() * 1000
+
+
+def early_full() -> bool:
+    """Whether no more messages on deliveries that are not recorded can be kept."""
+    return _early().values("pk")[EARLY_MOST - 1 :].exists()
+
+
+def _early() -> QuerySet[StatusUpdate]:
+    since = timezone.now() - dt.timedelta(days=EARLY_DAYS)
+    return StatusUpdate.objects.filter(
+        state=StatusUpdate.State.UNMATCHED, about__gt="", received_at__gte=since
+    ).order_by("id")
+
+
+def updates_match() -> int:
+    """Hand what came too early to its delivery, where that is recorded by now; how many were.
+
+    References are looked for among what was delivered in the last hour: to be called more often than that.
+    """
+    waiting = list(_early().values_list("pk", "about")[:EARLY_MOST])
+    if not waiting:
+        return 0
+    wanted: dict[str, dict[str, list[int]]] = {}
+    for pk, about in waiting:
+        kind, _, name = about.partition(":")
+        wanted.setdefault(kind, {}).setdefault(name, []).append(pk)
+    found = _by_key(wanted.get("key", {})) | _by_reference(wanted.get("reference", {}))
+    rows = [(pk, delivery_id, StatusUpdate.State.RECEIVED, "") for pk, delivery_id in found.items()]
+    if rows:
+        with transaction.atomic():
+            update_rows(StatusUpdate, ["id"], ["delivery", "state", "about"], rows)
+            wake(APPLY_TASK)
+    return len(rows)
+
+
+def _by_key(wanted: Mapping[str, list[int]]) -> dict[int, int]:
+    known = deliveries_by_key(uuid.UUID(hex=name) for name in wanted)
+    return {pk: delivery_id for key, (delivery_id, _) in known.items() for pk in wanted[key.hex]}
+
+
+def _by_reference(wanted: Mapping[str, list[int]]) -> dict[int, int]:
+    by_integration: dict[int, dict[str, list[int]]] = {}
+    for name, pks in wanted.items():
+        integration, _, reference = name.partition(":")
+        by_integration.setdefault(int(integration), {})[reference] = pks
+    found: dict[int, int] = {}
+    since = timezone.now() - dt.timedelta(hours=1)
+    for integration_id, references in by_integration.items():
+        recent = Delivery.objects.filter(
+            integration=integration_id, delivered_at__gte=since, reference__in=list(references)
+        )
+        for delivery_id, reference in recent.order_by("pk").values_list("pk", "reference"):
+            found.update(dict.fromkeys(references[reference], delivery_id))
+    return found

@@ -38,7 +38,7 @@ from integrations.kit.mapping import LeadFacts, MappingProblem
 from integrations.kit.registry import connector as find_connector
 from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
-from integrations.reconciliation import first_poll_at
+from integrations.reconciliation import doubt_settle, first_poll_at
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
 from integrations.standing import Standing, standing_after
 from leads.database import insert_rows, update_rows
@@ -474,6 +474,7 @@ class Turn:
         try:
             with transaction.atomic():
                 update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
+                doubt_settle([row[0] for row in record.rows if row[2] != DeliveryState.DELIVERED])
                 if record.failures < WITHOUT_LOG_AFTER:
                     insert_rows(Attempt, _ATTEMPT, record.attempts)
                 self._tell_the_integration(record)

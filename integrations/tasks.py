@@ -12,15 +12,9 @@ from integrations.drift import integration_pull_due
 from integrations.failing import failures_escalate
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
+from integrations.polling import POLL_TASK, integration_poll, integrations_to_poll
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
-from integrations.reconciliation import (
-    APPLY_TASK,
-    POLL_TASK,
-    integration_poll,
-    integrations_to_poll,
-    updates_due,
-    verdicts_apply,
-)
+from integrations.reconciliation import APPLY_TASK, updates_due, updates_match, verdicts_apply
 from integrations.silence import silence_look
 from integrations.telling import notices_tell, steps_due
 from integrations.verdict_shares import verdict_shares_look
@@ -111,6 +105,7 @@ def sweep() -> None:
         wake(PROCESS_TASK)
     if changes_due():
         wake(STATUS_SYNC_TASK)
+    updates_match()
     if updates_due():
         wake(APPLY_TASK)
     for integration_id in deliveries_due():

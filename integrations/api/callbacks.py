@@ -2,6 +2,7 @@
 
 The last part of the path is a delivery's key, which the client got with the lead's sync tags, or the hash of a lead of ours,
 which a receiver further down was told. Both are secrets that nobody can guess; nothing else authorises the call.
+A token that is neither, but made as ours are, may be that of a delivery which is not recorded here yet: its call is kept.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
+from integrations.kit.registry import connectors
 from integrations.models import StatusUpdate
-from integrations.reconciliation import Message, deliveries_by_key, messages_store
+from integrations.reconciliation import (
+    Message,
+    about_key,
+    deliveries_by_key,
+    early_full,
+    may_be_early,
+    messages_store,
+)
 from leads.batcher import Batcher, Overloaded
 from leads.publisher_api.callbacks import flag_by_hash, lead_hash_parsed, read_callback
 from leads.web import Request, Response, Route, overloaded
@@ -24,27 +33,36 @@ from leads.web import Request, Response, Route, overloaded
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A callback whose form was read, and the key that it came with."""
+    """A callback whose form was read, and the key that it came with. `early`: nobody knows the key, and it is to be kept."""
 
     key: uuid.UUID
     action: str
     form: Mapping[str, str]
     received_at: dt.datetime
+    early: bool = False
 
 
 def callbacks_store(received: Sequence[Callback]) -> list[bool]:
-    """Store a batch of callbacks as status updates; False for each whose key is no delivery's."""
+    """Store a batch of callbacks as status updates; False for each whose key is no delivery's.
+
+    Of early ones so many are kept; False for each beyond that.
+    """
     known = deliveries_by_key(callback.key for callback in received)
-    messages = []
+    full = any(callback.early and callback.key not in known for callback in received) and early_full()
+    messages, stored = [], []
     for callback in received:
+        keep = callback.early and not full
         if callback.key in known:
             delivery_id, slug = known[callback.key]
             messages.append(_message(callback, delivery_id, slug))
+        elif keep:
+            messages.append(_early_message(callback))
+        stored.append(callback.key in known or keep)
     messages_store([message for message in messages if message is not None])
-    return [callback.key in known for callback in received]
+    return stored
 
 
-def _message(callback: Callback, delivery_id: int, slug: str) -> Message | None:
+def _message(callback: Callback, delivery_id: int | None, slug: str) -> Message | None:
     """What its connector reads in it; None where the client's system is one that pushes no verdicts."""
     receive = find_connector(slug).receive
     try:
@@ -54,22 +72,40 @@ def _message(callback: Callback, delivery_id: int, slug: str) -> Message | None:
     return None if verdict is None else Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, callback.received_at)
 
 
+def _early_message(callback: Callback) -> Message | None:
+    """Whose system called is not known yet: it is read as the connectors read pushes, the first that can."""
+    for slug, found in connectors().items():
+        if found.receive and (message := _message(callback, None, slug)):
+            return replace(message, about=about_key(callback.key))
+    return None
+
+
 batcher: Batcher[Callback, bool] = Batcher("callbacks", callbacks_store)
 
 
 async def receive(request: Request) -> Response:
-    """POST /api/webhook/{validate|invalidate}/{token}: 201 and an empty body once it is safely stored."""
+    """POST /api/webhook/{validate|invalidate}/{token}: 201 and an empty body once it is safely stored.
+
+    404 where the token is certainly nobody's. What may have come too early is stored, 201, or refused with 503 where too much
+    of it waits already.
+    """
     action, token = request.params["action"], request.params["token"]
     form = await read_callback(request)
     if isinstance(form, Response):
         return form
-    if key := lead_hash_parsed(token):
-        try:
-            if await batcher.submit(Callback(key, action, form, timezone.now())):
-                return Response(201)
-        except Overloaded:
-            return overloaded()
-    return await flag_by_hash(action, token, form)
+    key = lead_hash_parsed(token)
+    if key is None:
+        return await flag_by_hash(action, token, form)
+    callback = Callback(key, action, form, timezone.now())
+    try:
+        if await batcher.submit(callback):
+            return Response(201)
+        answer = await flag_by_hash(action, token, form)
+        if answer.status != 404 or not may_be_early(key):
+            return answer
+        return Response(201) if await batcher.submit(replace(callback, early=True)) else overloaded()
+    except Overloaded:
+        return overloaded()
 
 
 ROUTES = [Route(["POST"], "/api/webhook/{action:validate|invalidate}/{token}", receive)]

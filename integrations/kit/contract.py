@@ -41,6 +41,10 @@ class ConnectorError(Exception):
         self.after_s = after_s
 
 
+class NotKnown(ConnectorError):
+    """From poll(): the client does not know this lead, now or later."""
+
+
 class NoAnswer(Exception):
     """The engine throws it into a flow whose request got no answer. `sent`: the other side may have read it."""
 

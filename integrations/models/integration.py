@@ -86,6 +86,8 @@ class Integration(models.Model):
     remote_host = models.CharField(max_length=260, default="", db_default="", blank=True, editable=False)
     # Since when every call has failed, and how much of the way to being switched off people have been told of (percent).
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    # The client is asked for no verdicts before this: its budget is spent, or it gave no answer.
+    polls_wait_until = models.DateTimeField(null=True, blank=True, editable=False)
     failing_told = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     created_at = models.DateTimeField(auto_now_add=True)

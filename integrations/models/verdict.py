@@ -41,6 +41,12 @@ class StatusUpdate(models.Model):
     via = models.CharField(max_length=10, choices=Via.choices)
     raw = models.TextField(default="", db_default="", blank=True)
     received_at = models.DateTimeField(db_default=Now())
+    about = models.TextField(
+        default="",
+        db_default="",
+        blank=True,
+        help_text="The delivery that it waits for: its key, or the client's reference.",
+    )
     state = models.CharField(max_length=12, choices=State.choices, default="received", db_default="received")
 
     class Meta:
@@ -49,6 +55,9 @@ class StatusUpdate(models.Model):
             models.Index(fields=["id"], name="status_update_received", condition=models.Q(state="received")),
             models.Index(
                 fields=["received_at"], name="status_update_conflict", condition=models.Q(state="conflicting")
+            ),
+            models.Index(
+                fields=["id"], name="status_update_early", condition=models.Q(state="unmatched", about__gt="")
             ),
         ]
 

@@ -8,18 +8,24 @@ from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from integrations.delivery import leases_expire
 from integrations.dispatch import integration_deliver
 from integrations.kit.contract import Verdict, VerdictState
 from integrations.models import Delivery, Integration, StatusUpdate
+from integrations.polling import integration_poll
 from integrations.processr import changes_hand_over, leads_process
 from integrations.reconciliation import (
     Message,
-    integration_poll,
+    about_reference,
     messages_store,
     next_poll_at,
+    updates_match,
     verdicts_apply,
 )
+from leads.database import uuid7
 from leads.models import Flag, Lead, LeadChange
 from leads.status import FlagChange, leads_flag
 from tests.engine.client import Answer, Client
@@ -69,6 +75,99 @@ def test_the_client_s_last_word_wins_whatever_order_it_comes_in(
     lead = Lead.objects.get()
     assert (lead.flag, lead.reason_code) == ("valid", "c")
     assert not StatusUpdate.objects.filter(state="received").exists()
+
+
+def test_words_decided_at_the_same_moment_end_in_the_later_event_whatever_order_they_come_in(
+    delivery: Delivery,
+) -> None:
+    first, second = sorted(uuid7().hex for _ in range(2))
+    for events in ((first, second), (second, first)):
+        for event in events:
+            say(delivery, "valid" if event == second else "invalid", 1, event=event)
+            verdicts_apply()
+        assert Lead.objects.get().flag == "valid"
+        StatusUpdate.objects.all().delete()
+        Delivery.objects.update(verdict="", reason_code="", decided_at=None)
+        Lead.objects.update(flag="", flagged_at=None)
+
+
+def test_without_event_ids_the_graver_word_of_a_moment_stands(delivery: Delivery) -> None:
+    for state in ("invalid", "valid"):
+        say(delivery, state, 1)
+        verdicts_apply()
+    assert Lead.objects.get().flag == "invalid"
+    assert list(StatusUpdate.objects.values_list("state", flat=True)) == ["applied", "stale"]
+
+
+def test_a_poll_that_gives_no_reason_takes_none_away(
+    delivery: Delivery, integration: Integration, client: Client
+) -> None:
+    say(delivery, "invalid", -60, "Unable to Contact")
+    verdicts_apply()
+    client.results[delivery.reference] = Answer(200, b"Rejected")
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    verdicts_apply()
+    lead = Lead.objects.get()
+    assert (lead.flag, lead.reason_code, lead.comment) == ("invalid", "Unable to Contact", "")
+    assert StatusUpdate.objects.latest("pk").state == "repeated"
+
+
+def test_the_reason_that_a_late_push_brings_is_added_to_a_polled_verdict(
+    delivery: Delivery, integration: Integration, client: Client
+) -> None:
+    client.results[delivery.reference] = Answer(200)
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    verdicts_apply()
+    say(delivery, "valid", -60, "Confirmed by phone")
+    verdicts_apply()
+    assert (Lead.objects.get().flag, Lead.objects.get().reason_code) == ("valid", "Confirmed by phone")
+
+
+spoken = st.builds(
+    lambda state, reason, at, event, via, dated: (
+        state,
+        reason,
+        at,
+        f"{event:032x}" if event and dated else "",
+        via,
+        dated,
+    ),
+    st.sampled_from(["valid", "invalid", "returned"]),
+    st.sampled_from(["", "Duplicate", "Unable to Contact"]),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from(list(StatusUpdate.Via)),
+    st.booleans(),
+)
+
+
+@given(said=st.lists(spoken, min_size=1, max_size=6, unique_by=lambda word: word[3] or object()), data=st.data())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
+def test_no_order_or_mix_of_pushes_and_polls_changes_what_the_words_come_to(
+    delivery: Delivery, said: list[tuple[VerdictState, str, int, str, StatusUpdate.Via, bool]], data: st.DataObject
+) -> None:
+    came_to = set()
+    for _ in range(3):
+        StatusUpdate.objects.all().delete()
+        Delivery.objects.update(verdict="", reason_code="", comment="", decided_at=None)
+        Lead.objects.update(flag="", reason_code="", comment="", flagged_at=None)
+        for place in data.draw(st.permutations(range(len(said)))):
+            state, reason, at, event, via, dated = said[place]
+            when = START + dt.timedelta(seconds=at)
+            verdict = Verdict(state, reason, decided_at=when if dated else None, event_id=event)
+            messages_store([Message(delivery.pk, verdict, via, when)])
+            if data.draw(st.booleans()):
+                verdicts_apply()
+        verdicts_apply()
+        lead, known = Lead.objects.get(), Delivery.objects.get()
+        assert (lead.flag, lead.reason_code) == (known.verdict, known.reason_code)
+        assert not StatusUpdate.objects.filter(state__in=["received", "conflicting"]).exists()
+        came_to.add((lead.flag, lead.reason_code))
+        # A verdict is never older than the newest one, whatever else is unclear.
+        assert known.decided_at == START + dt.timedelta(seconds=max(word[2] for word in said))
+    assert len(came_to) == 1
 
 
 def test_the_same_message_twice_is_kept_once(delivery: Delivery) -> None:
@@ -122,6 +221,63 @@ def test_a_verdict_settles_a_doubt(delivery: Delivery) -> None:
     assert delivery.state == "delivered"
 
 
+@pytest.mark.parametrize("keys", [True, False], ids=["they know a repeat", "they don't"])
+def test_a_verdict_that_came_while_a_worker_died_settles_the_delivery(
+    delivery: Delivery, integration: Integration, keys: bool
+) -> None:
+    Integration.objects.update(honours_keys=keys)
+    Delivery.objects.update(state="sending", delivered_at=None, reference="", lease_until=timezone.now())
+    say(delivery, "valid", 1)
+    verdicts_apply()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.verdict) == ("sending", "valid")
+    assert leases_expire() == 1
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.next_try_at) == ("delivered", None)
+
+
+@pytest.mark.parametrize("keys", [True, False], ids=["to be retried", "in doubt"])
+def test_a_verdict_that_came_before_a_try_ended_without_an_answer_settles_it(
+    integration: Integration, client: Client, lead: Callable[..., Lead], keys: bool
+) -> None:
+    Integration.objects.update(honours_keys=keys)
+    lead()
+    leads_process()
+    Delivery.objects.update(verdict="valid", decided_at=START)
+    client.say.append(Answer(201, cut=True))
+    integration_deliver(integration.pk)
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.next_try_at, len(client.leads)) == ("delivered", None, 1)
+
+
+def test_what_went_out_before_a_restored_backup_is_not_sent_again_once_the_client_s_verdict_is_in(
+    integration: Integration, client: Client, lead: Callable[..., Lead]
+) -> None:
+    lead()
+    leads_process()
+    say(Delivery.objects.get(), "invalid", 1, "Duplicate")
+    verdicts_apply()
+    integration_deliver(integration.pk)
+    assert (Delivery.objects.get().state, client.leads) == ("delivered", [])
+
+
+def test_a_message_that_names_the_client_s_id_waits_for_the_delivery_with_it(
+    integration: Integration, client: Client, lead: Callable[..., Lead]
+) -> None:
+    about = about_reference(integration.pk, "1")
+    verdict = Verdict("invalid", "Duplicate", decided_at=START)
+    messages_store([Message(None, verdict, StatusUpdate.Via.PUSHED, START, about=about)])
+    verdicts_apply()
+    assert (updates_match(), StatusUpdate.objects.get().state) == (0, "unmatched")
+    lead()
+    leads_process()
+    integration_deliver(integration.pk)
+    assert updates_match() == 1
+    verdicts_apply()
+    assert (StatusUpdate.objects.get().state, Lead.objects.get().flag) == ("applied", "invalid")
+    assert updates_match() == 0
+
+
 @pytest.mark.parametrize(
     ("answer", "flag", "reason"),
     [
@@ -163,6 +319,15 @@ def test_one_lead_that_the_client_lost_does_not_stop_the_others(
     verdicts_apply()
     assert Lead.objects.filter(flag="valid").count() == 2
     assert Delivery.objects.get(reference="1").next_poll_at is None
+
+
+def test_a_lead_is_asked_for_again_after_the_client_s_campaign_was_paused(
+    delivery: Delivery, integration: Integration, client: Client
+) -> None:
+    client.results[delivery.reference] = Answer(403, {"code": "403", "error": "Campaign is inactive"})
+    Delivery.objects.update(next_poll_at=timezone.now())
+    integration_poll(integration.pk)
+    assert Delivery.objects.get().next_poll_at > timezone.now()
 
 
 def test_a_poll_with_an_ended_token_renews_it(delivery: Delivery, integration: Integration, client: Client) -> None:

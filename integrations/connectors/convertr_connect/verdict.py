@@ -11,7 +11,7 @@ from typing import Any
 from integrations.connectors.convertr_connect.instance import host, password_expired, refusal, result_url
 from integrations.connectors.convertr_connect.manifest import VERDICT_WORDS
 from integrations.kit.answers import is_passing, plain_text, said
-from integrations.kit.contract import Call, ConnectorError, Flow, Request, Response, Verdict, VerdictState
+from integrations.kit.contract import Call, ConnectorError, Flow, NotKnown, Request, Response, Verdict, VerdictState
 
 COMMENT_CHARS, RAW_CHARS = 2_000, 2_000
 _EVENT_ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -36,7 +36,7 @@ def verdict_of(call: Call, response: Response) -> Verdict:
     if status == 202:
         return Verdict("pending")
     if status in (404, 410):
-        raise ConnectorError("The client's instance no longer knows this lead, so its result can't be asked for.")
+        raise NotKnown("The client's instance no longer knows this lead, so its result can't be asked for.")
     if status in (401, 403) or is_passing(status) or password_expired(response):
         raise refusal(call, response)
     if status != 200:
