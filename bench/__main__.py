@@ -16,6 +16,7 @@ from bench.figures import Figure, table_plain, write
 from bench.portal import workshop
 from bench.processes import ROOT, BenchError
 
+LONGEST_S = 900
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 
@@ -37,6 +38,8 @@ def main() -> int:
     size = sections.QUICK if asked.quick else sections.FULL
     size = size.changed(leads=asked.leads, rounds=asked.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(LONGEST_S)
 
     began = time.monotonic()
     with ExitStack() as stack:
@@ -56,6 +59,10 @@ def main() -> int:
     if asked.write:
         write(DOCUMENT, conditions, figures)
     return 0
+
+
+def _too_long(*_: object) -> None:
+    raise BenchError(f"Not done in {LONGEST_S // 60} minutes. Is this machine busy with something else?")
 
 
 def measured(bench: sections.Bench, names: list[str]) -> list[Figure]:

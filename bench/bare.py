@@ -18,7 +18,9 @@ from django.urls import re_path
 
 def view(request: HttpRequest) -> JsonResponse:
     """What a plain view costs: the form is read, the answer has the shape of the portal's."""
-    return JsonResponse({"data": len(request.POST)}, status=201)
+    answer = JsonResponse({"data": len(request.POST)}, status=201)
+    answer["Content-Length"] = str(len(answer.content))
+    return answer
 
 
 urlpatterns = [re_path("", view)]
@@ -33,6 +35,7 @@ async def main() -> None:
     )
     server = uvicorn.Server(config)
     listener = config.bind_socket()
+    listener.listen()
     print(listener.getsockname()[1], flush=True)
     await server.serve([listener])
 

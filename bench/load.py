@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 
 import uvloop
 
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r", re.IGNORECASE)
 _FIELDS = (
     "form%5BfirstName%5D=Ada&form%5BlastName%5D=Lovelace&form%5Bemail%5D=lead{number}%40example.test"
     "&form%5Bphone%5D=%2B4930901820&form%5Bcompany%5D=Analytical+Engines+Ltd&form%5BjobTitle%5D=Head+of+Computing"
@@ -55,8 +57,10 @@ class Line(asyncio.Protocol):
         head_end = self._read.find(b"\r\n\r\n")
         if head_end < 0:
             return
-        start = self._read.lower().find(b"content-length:", 0, head_end) + 15
-        if len(self._read) < head_end + 4 + int(self._read[start : self._read.find(b"\r\n", start)]):
+        length = _LENGTH.search(self._read, 0, head_end + 2)
+        if length is None:
+            raise ValueError(f"an answer without a length: {self._read[:300]!r}")
+        if len(self._read) < head_end + 4 + int(length[1]):
             return
         status = int(self._read[9:12])
         self._read = b""
@@ -99,12 +103,15 @@ class Load:
             for line in lines:
                 self._send(line)
         await self.ended
+        cpu = time.process_time() - cpu
+        for line in lines:
+            line.transport.close()
         return {
             "first": first,
             "last": self.last,
             "answers": self.answers,
             "sent": [(self.task["first"] + place, at) for place, at in enumerate(self.sent)] if every_s else [],
-            "cpu_s": time.process_time() - cpu,
+            "cpu_s": cpu,
         }
 
     def _send(self, line: Line) -> None:
@@ -115,6 +122,7 @@ class Load:
             line.transport.write(request)
 
     def answered(self, line: Line, status: int) -> None:
+        """Count an answer, and use the line again."""
         self.answers[status] += 1
         self.last = time.monotonic()
         if self.answers.total() == len(self.requests):
@@ -125,6 +133,7 @@ class Load:
             self._send(line)
 
     def lost(self) -> None:
+        """A connection is gone, which is nobody's wish before the end."""
         if not self.ended.done():
             self.ended.set_exception(RuntimeError("the portal closed a connection"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -23,16 +24,19 @@ from bench.processes import ROOT, BenchError, Child, cpu_s, environment
 
 # Counted as in production, but too high to be reached: a publisher of the bench sends more than any may.
 LIMITS = {f"RATE_LIMIT_{name}": "100000000" for name in ("CALLS", "RESULTS", "LOGINS")}
-READY_S = 40
+READY_S = 90
 
 _SET_UP = """
 import json
+from django.core.management import call_command
+import os
 from integrations.delivery import integration_switch
 from integrations.discovery import integration_discover
 from integrations.kit.signing import secret_new
 from integrations.models import Integration
 from leads.access import api_key_issue
 from leads.models import Advertiser, Campaign, Field, Form, Publisher
+call_command("migrate", verbosity=0)
 form = Form.objects.create(name="Sign-up")
 names = ("firstName", "lastName", "email", "phone", "company", "jobTitle", "country", "employees")
 for position, name in enumerate(names):
@@ -166,7 +170,6 @@ def portal(
         **LIMITS,
         **settings,
     }
-    _manage(env, "migrate", "-v0")
     found = json.loads(_manage(env, "shell", "-v0", "-c", _SET_UP.format(ports=client_ports)).splitlines()[-1])
     with ExitStack() as stack:
 
@@ -252,7 +255,7 @@ def _ask(port: int, path: str) -> tuple[int, str]:
 @contextmanager
 def workshop(parent: Path) -> Iterator[Path]:
     """A directory for one run, on the same disk as the project; gone at the end."""
-    directory = parent / f"bench-{time.time_ns()}"
+    directory = parent / f"bench-{os.getpid()}"
     directory.mkdir(parents=True)
     try:
         yield directory

@@ -98,8 +98,8 @@ class Bench:
         return child
 
     def _warm(self, made: Portal) -> None:
-        engine.under_load(made, self.tools, max(200, MANY * 10), paths=made.paths)
-        engine.under_load(made, self.tools, 400)
+        engine.under_load(made, self.tools, MANY * 2, paths=made.paths)
+        engine.under_load(made, self.tools, min(self.size.leads, 500))
         made.analyze()
 
     def inserts(self, connections: int) -> tuple[float, float]:
@@ -181,6 +181,7 @@ def slow_section(bench: Bench) -> list[Figure]:
         slow.append(engine.under_load(made, bench.tools, bench.size.leads, paths=made.paths, delay_ms=SLOW_MS))
     section = f"{MANY} campaigns, each with a client of its own; {MANY * AT_ONCE} calls at once"
     return [
+        Figure(section, "accepted, clients that answer at once", [r.accepted_per_s for r in quick], "/s"),
         Figure(section, "delivered, clients that answer at once", [r.delivered_per_s for r in quick], "/s"),
         Figure(section, f"delivered, clients that take {SLOW_MS:g} ms", [r.delivered_per_s for r in slow], "/s"),
         Figure(
