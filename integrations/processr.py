@@ -30,9 +30,12 @@ def changes_due() -> bool:
 def leads_process() -> int:
     """Judge all received leads and queue what goes out; how many that were."""
     total = 0
-    while count := _process_batch():
+    while True:
+        count = _process_batch()
         total += count
-    return total
+        if count < BATCH:
+            # What came since wakes this stage again.
+            return total
 
 
 def _process_batch() -> int:

@@ -14,7 +14,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 from redis import RedisError
@@ -31,31 +32,37 @@ BUCKETS = 60
 REDIS_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 5.0
 
-# One atomic step: forget what left the window, then count this call or say for how long it is full. The counts stand in
-# sixtieths of the window; Redis's own clock is the one clock of all processes.
+# One atomic step for all calls that are asked about: for each, forget what left the window, then count it or say for how long
+# its window is full. The counts stand in sixtieths of the window; Redis's own clock is the one clock of all processes.
 _COUNT = """
 local now = redis.call('TIME')
-local window, limit, buckets = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local width = window / buckets
 local clock = tonumber(now[1]) + tonumber(now[2]) / 1000000
-local current = math.floor(clock / width)
-local total, oldest = 0, current
-local counts = redis.call('HGETALL', KEYS[1])
-for i = 1, #counts, 2 do
-  local bucket = tonumber(counts[i])
-  if bucket <= current - buckets then
-    redis.call('HDEL', KEYS[1], counts[i])
+local buckets = tonumber(ARGV[1])
+local answers = {}
+for k = 1, #KEYS do
+  local window, limit = tonumber(ARGV[2 * k]), tonumber(ARGV[2 * k + 1])
+  local width = window / buckets
+  local current = math.floor(clock / width)
+  local total, oldest = 0, current
+  local counts = redis.call('HGETALL', KEYS[k])
+  for i = 1, #counts, 2 do
+    local bucket = tonumber(counts[i])
+    if bucket <= current - buckets then
+      redis.call('HDEL', KEYS[k], counts[i])
+    else
+      total = total + tonumber(counts[i + 1])
+      if bucket < oldest then oldest = bucket end
+    end
+  end
+  if total >= limit then
+    answers[k] = tostring((oldest + buckets) * width - clock)
   else
-    total = total + tonumber(counts[i + 1])
-    if bucket < oldest then oldest = bucket end
+    redis.call('HINCRBY', KEYS[k], tostring(current), 1)
+    redis.call('PEXPIRE', KEYS[k], math.ceil((window + width) * 1000))
+    answers[k] = '0'
   end
 end
-if total >= limit then
-  return tostring((oldest + buckets) * width - clock)
-end
-redis.call('HINCRBY', KEYS[1], tostring(current), 1)
-redis.call('PEXPIRE', KEYS[1], math.ceil((window + width) * 1000))
-return '0'
+return answers
 """
 
 
@@ -90,8 +97,55 @@ class _Memory:
 
 
 _memory = _Memory()
-_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 _redis_paused_until = 0.0
+
+
+@dataclass(slots=True)
+class _Question:
+    key: str
+    limit: int
+    window: float
+    answer: asyncio.Future[float]
+
+
+class _Asker:
+    """Asks Redis from one event loop: one question at a time, each about all calls that came up since the one before."""
+
+    def __init__(self) -> None:
+        self._script = redis_asyncio.from_url(settings.REDIS_URL).register_script(_COUNT)
+        self._waiting: list[_Question] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, key: str, limit: int, window: float) -> float:
+        question = _Question(key, limit, window, asyncio.get_running_loop().create_future())
+        self._waiting.append(question)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await question.answer
+
+    async def _run(self) -> None:
+        while self._waiting:
+            asked, self._waiting = self._waiting, []
+            try:
+                async with asyncio.timeout(REDIS_SECONDS):
+                    waits = await self._script(
+                        # The key names no one: what a client presents may be a secret.
+                        keys=[
+                            "limit:" + hashlib.sha256(q.key.encode("utf-8", "surrogatepass")).hexdigest() for q in asked
+                        ],
+                        args=[BUCKETS, *(number for q in asked for number in (q.window, q.limit))],
+                    )
+            except Exception as error:  # noqa: BLE001  each who asked gets it
+                for question in asked:
+                    if not question.answer.done():
+                        question.answer.set_exception(error)
+            else:
+                for question, wait in zip(asked, waits, strict=True):
+                    if not question.answer.done():
+                        question.answer.set_result(float(wait))
+
+
+_askers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Asker] = weakref.WeakKeyDictionary()
 
 
 async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
@@ -100,12 +154,9 @@ async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
         return None
     loop = asyncio.get_running_loop()
     try:
-        if loop not in _clients:
-            _clients[loop] = redis_asyncio.from_url(settings.REDIS_URL).register_script(_COUNT)
-        async with asyncio.timeout(REDIS_SECONDS):
-            # The key names no one: what a client presents may be a secret.
-            name = "limit:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-            return float(await _clients[loop](keys=[name], args=[window, limit, BUCKETS]))
+        if loop not in _askers:
+            _askers[loop] = _Asker()
+        return await _askers[loop].ask(key, limit, window)
     except (RedisError, OSError, TimeoutError, ValueError) as error:
         _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
         logger.warning("limits are counted by each process for itself, Redis does not answer: %r", error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, MutableSequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from integrations.kit import http
@@ -28,7 +28,7 @@ class Exchange:
     took_ms: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"request": self.request, "response": self.response, "error": self.error, "took_ms": self.took_ms}
 
 
 class Sends(Protocol):
