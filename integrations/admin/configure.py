@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.text import Truncator
 
 from integrations.admin.asking import Asked, settings_ask
@@ -20,6 +21,7 @@ from integrations.admin.job_actions import state_record
 from integrations.admin.mapping_form import MappingTable
 from integrations.admin.preview_lead import lead_choices, lead_chosen
 from integrations.admin.saving import Conflict, page_seal, page_store
+from integrations.admin.sending_form import SendingForm
 from integrations.admin.settings_form import SettingsForm
 from integrations.delivery import integration_hold, integration_problems, integration_switch
 from integrations.discovery import DiscoveryReport, integration_discover, settings_problems
@@ -28,6 +30,8 @@ from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import TRANSFORMS
 from integrations.mapping import leads_facts
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from integrations.releasing import release_words
+from integrations.waiting import gate_words
 from leads.admin.flagging import counted
 from leads.rights import may_see_personal_data
 
@@ -56,7 +60,7 @@ def configure_page(
     form.is_valid()
     if conflict is None:
         messages.error(request, "Nothing is saved yet: what needs a look is marked below.")
-    return _show(model_admin, request, integration, connector, form, page.table, conflict)
+    return _show(model_admin, request, integration, connector, form, page.table, conflict, page.sending)
 
 
 def _show(
@@ -67,6 +71,7 @@ def _show(
     form: SettingsForm,
     table: MappingTable | None = None,
     conflict: Conflict | None = None,
+    sending: SendingForm | None = None,
 ) -> HttpResponse:
     drift = drift_pending(integration)
     context = {
@@ -79,6 +84,8 @@ def _show(
         "conflict": conflict,
         "opened_with": request.POST.get("opened_with") or page_seal(integration),
         "form": form,
+        "sending": sending or SendingForm(integration),
+        "closed": integration.closed_reason and gate_words(integration, timezone.now())[0],
         "drift": drift,
         "problems": integration_problems(integration) if integration.settings and drift is None else [],
         "waiting": Delivery.objects.filter(integration=integration, state=DeliveryState.HELD).count(),
@@ -171,9 +178,11 @@ def _switch(request: HttpRequest, integration: Integration, do: str) -> None:
     problems, before = integration_problems(integration), integration.get_state_display()
     if do == "on":
         try:
-            integration_switch(integration, True)
+            released = integration_switch(integration, True)
             state_record(request.user, integration, before)
-            messages.success(request, f"{integration.name} is on: new leads go out, and so does what waited.")
+            spread = release_words(released, integration)
+            words = f"{integration.name} is on: new leads go out, and so does what waited. {spread}"
+            messages.success(request, words.strip())
         except ConnectorError as error:
             messages.error(request, _cut(f"It can’t be switched on yet. {error.message}"))
     elif do == "pause" and integration.state != IntegrationState.NEEDS_SETUP:

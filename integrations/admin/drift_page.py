@@ -18,6 +18,7 @@ from integrations.form_diff import ChangeKind, form_of
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.models import Integration
 from integrations.preview import drift_preview
+from integrations.releasing import release_words
 from integrations.versions import MappingConflict
 from leads.admin.flagging import counted
 from leads.history import record
@@ -110,7 +111,10 @@ def _accept(
         words = Truncator(" ".join(report.missing)).chars(WORDS_CHARS)
         messages.warning(request, f"Accepted as version {report.version}. Leads still wait: {words}")
     elif report.on:
-        messages.success(request, f"Accepted as version {report.version}: {counted(report.released)} on the way.")
+        spread = release_words(report.released, Integration.objects.get(pk=integration.pk))
+        messages.success(
+            request, f"Accepted as version {report.version}: {counted(report.released)} on the way. {spread}".strip()
+        )
     else:
         messages.success(request, f"Accepted as version {report.version}.")
     return True

@@ -26,6 +26,7 @@ from integrations.delivery import integration_switch
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
+from integrations.releasing import release_words
 from leads.admin.badges import short
 from leads.models import Campaign
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter, Select, TextInput
@@ -112,9 +113,10 @@ class IntegrationAdmin(ModelAdmin):
         for integration in queryset:
             before = integration.get_state_display()
             try:
-                integration_switch(integration, True)
+                released = integration_switch(integration, True)
                 state_record(request.user, integration, before)
-                messages.success(request, f"{integration.name} is on.")
+                spread = release_words(released, integration)
+                messages.success(request, f"{integration.name} is on. {spread}".strip())
             except ConnectorError as error:
                 messages.error(request, short(f"{integration.name} can’t be switched on yet. {error.message}", 600))
 

@@ -17,6 +17,7 @@ from integrations.discovery import integration_check
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
+from integrations.releasing import release_words
 from leads.history import Change, changed, record
 from leads.models import Campaign
 from leads.skin import TextInput
@@ -56,11 +57,11 @@ def _pause(request: HttpRequest, job: Integration) -> Said:
 def _resume(request: HttpRequest, job: Integration) -> Said:
     before = job.get_state_display()
     try:
-        integration_switch(job, True)
+        released = integration_switch(job, True)
     except ConnectorError as error:
         return Said("bad", f"It can’t be switched on yet. {error.message[:WORDS_CHARS]}")
     state_record(request.user, job, before)
-    return Said("good", "On: new leads go out, and so does what waited.")
+    return Said("good", f"On: new leads go out, and so does what waited. {release_words(released, job)}".strip())
 
 
 def _test(job: Integration) -> Said:

@@ -19,6 +19,7 @@ from django.utils.crypto import salted_hmac
 
 from integrations.admin.mapping_form import MappingTable, form_unseal
 from integrations.admin.mapping_rows import own_inputs, row_prefix
+from integrations.admin.sending_form import SendingForm, sending_labels, sending_posted
 from integrations.admin.settings_form import SettingsForm
 from integrations.admin.transform_lines import transforms_to_text
 from integrations.discovery import form_store
@@ -39,6 +40,7 @@ def page_seal(integration: Integration) -> str:
 
 def _snapshot(integration: Integration) -> dict[str, str]:
     kept = {"name": integration.name}
+    kept |= sending_posted(integration)
     kept |= {f"s-{name}": str(value or "") for name, value in integration.settings.items()}
     for name, value in integration.secrets.items():
         kept[f"s-{name}"] = salted_hmac(_SALT, str(value)).hexdigest()[:16] if value else ""
@@ -87,9 +89,10 @@ class PageSave:
     def _read(self) -> None:
         self.form = SettingsForm(self.integration, self.connector, None, self.post)
         self.table = MappingTable(self.integration, self.post, self.pulled)
+        self.sending = SendingForm(self.integration, self.post)
 
     def is_valid(self) -> bool:
-        return all([self.form.is_valid(), self.table.is_valid()])
+        return all([self.form.is_valid(), self.table.is_valid(), self.sending.is_valid()])
 
     def merge(self, conflict: Conflict) -> None:
         """Take theirs wherever nothing was changed on this page."""
@@ -102,7 +105,7 @@ class PageSave:
         before = integration.all_settings | {"name": integration.name}
         self.settings_changed = self.form.store()
         integration.save(update_fields=["name", "settings", "secrets", "updated_at"])
-        said = self._said(before)
+        said = self._said(before) + self.sending.store()
         if self.pulled is not None:
             form_store(integration, self.pulled)
             integration.discovered_at, integration.pending_form = timezone.now(), None
@@ -170,6 +173,19 @@ class PageSave:
                 found.merged[f"settings-{name}"] = theirs
             shown = _cut(mine) if mine not in (was, theirs) else ""
             found.changes.append(ItemChange(labels[name], _cut(was) or "–", _cut(theirs) or "–", shown))
+        if self.sending.is_bound:
+            self._sending_changes(base, now, found)
+
+    def _sending_changes(self, base: Mapping[str, str], now: Mapping[str, str], found: Conflict) -> None:
+        for name, label in sending_labels().items():
+            was, theirs = base.get(name, now[name]), now[name]
+            if was == theirs:
+                continue
+            mine = str(self.post.get(name, ""))
+            if mine == was:
+                found.merged[name] = theirs
+            shown = _cut(mine) if mine not in (was, theirs) else ""
+            found.changes.append(ItemChange(label, was or "–", theirs or "–", shown))
 
     def _row_changes(self, version: int, found: Conflict) -> None:
         kept = mapping_version(self.integration, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import re
 import unicodedata
@@ -9,7 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from integrations.configuration.schema import SENDING, WEEKDAYS
 from integrations.kit.registry import connectors
 from integrations.models import FieldMapping, Integration
 from leads.models import Advertiser, Campaign, Field, Form, Publisher, ReasonCode
@@ -116,7 +119,28 @@ def _integration(row: Integration, campaign: Campaign, taken: set[str]) -> Comme
     mapping = [_row(entry) for entry in row.mappings.all() if entry.state != FieldMapping.State.VANISHED]
     # What the engine stopped was meant to be on.
     state = "on" if row.state == "needs_a_look" else str(row.state)
-    return _map(name=row.name, connector=row.connector, state=state, settings=settings or None, mapping=mapping or None)
+    return _map(
+        name=row.name,
+        connector=row.connector,
+        state=state,
+        settings=settings or None,
+        sending=_sending(row) or None,
+        mapping=mapping or None,
+    )
+
+
+def _sending(row: Integration) -> CommentedMap:
+    """What goes out when, as far as it is not as for a new integration."""
+    new = Integration()
+    given = {name: getattr(row, name) for name in SENDING.rules if getattr(row, name) != getattr(new, name)}
+    for name, value in given.items():
+        if isinstance(value, dt.time):
+            given[name] = DoubleQuotedScalarString(f"{value:%H:%M}")
+    if "weekdays" in given:
+        given["weekdays"] = [WEEKDAYS[day] for day in sorted(given["weekdays"])]
+    if "in_doubt" in given:
+        given["in_doubt"] = str(given["in_doubt"])
+    return _map(**given)
 
 
 def _variable(words: str, otherwise: str, taken: set[str]) -> str:

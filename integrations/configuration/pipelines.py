@@ -12,6 +12,7 @@ from integrations.configuration.reading import ConfigurationError, Item, did_you
 from integrations.configuration.schema import SOURCES
 from integrations.delivery import integration_switch
 from integrations.discovery import integration_discover, mapping_changed, own_fields, settings_problems
+from integrations.gate import integration_reopen
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import Row, row_problem
 from integrations.kit.registry import connectors
@@ -44,8 +45,11 @@ def integration_apply(campaign: Campaign, item: Item, position: int) -> Applied:
     settings_changed = _settings(integration, connector, item) or created
     moved = integration.position != position
     integration.position = position
-    if settings_changed or moved:
+    rules_changed = _sending(integration, item)
+    if settings_changed or moved or rules_changed:
         save_clean(integration, item)
+    if rules_changed:
+        integration_reopen(integration.pk)
     rows_changed = _rows(integration, item)
     if rows_changed:
         mapping_changed(integration)
@@ -53,7 +57,7 @@ def integration_apply(campaign: Campaign, item: Item, position: int) -> Applied:
     may_pull = connector.discover is not None and wanted == IntegrationState.ON
     pull = may_pull and (settings_changed or integration.discovered_at is None)
     switched = not pull and _switch(integration, wanted, item)
-    changed = settings_changed or moved or rows_changed or switched or pull
+    changed = settings_changed or moved or rules_changed or rows_changed or switched or pull
     return Applied(integration, item, CREATED if created else UPDATED if changed else UNCHANGED, pull)
 
 
@@ -114,6 +118,30 @@ def _settings(integration: Integration, connector: Connector, item: Item) -> boo
     changed = (plain, secret) != (integration.settings, integration.secrets)
     integration.settings, integration.secrets = plain, secret
     return changed
+
+
+def _sending(integration: Integration, item: Item) -> bool:
+    """Put what the file says of what goes out when on the integration, unsaved; whether that is another thing."""
+    given: Item = item.values.get("sending", Item(item.place))
+    wanted = dict(given.values)
+    if "weekdays" in wanted:
+        wanted["weekdays"] = sorted(set(wanted["weekdays"])) if len(set(wanted["weekdays"])) < 7 else []
+    problems = [
+        (given.at(name), "write 1 or more, or null for no bound. To send nothing, set state: paused.")
+        for name in ("cap_day", "cap_week", "cap_total")
+        if wanted.get(name) == 0
+    ]
+    begins, ends = (wanted.get(name, getattr(integration, name)) for name in ("hours_from", "hours_to"))
+    if begins is not None and begins == ends:
+        problems.append(
+            (given.at("hours_to", "hours_from"), "it ends when it begins. Leave both out for the whole day.")
+        )
+    if problems:
+        raise ConfigurationError(problems)
+    changed = [name for name, value in wanted.items() if getattr(integration, name) != value]
+    for name in changed:
+        setattr(integration, name, wanted[name])
+    return bool(changed)
 
 
 def _rows(integration: Integration, item: Item) -> bool:

@@ -207,6 +207,15 @@ def one_of(values: Iterable[str]) -> Rule:
     return read_one
 
 
+def or_nothing(rule: Rule) -> Rule:
+    """What the rule reads, or nothing at all (null), as None."""
+
+    def read_or_nothing(reader: Reader, node: Any, place: Place) -> Any:
+        return None if node is None else rule(reader, node, place)
+
+    return read_or_nothing
+
+
 def list_of(rule: Rule) -> Rule:
     """A list; the items of a Shape with an identity are there once each."""
 

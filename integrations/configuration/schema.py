@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,13 +21,15 @@ from integrations.configuration.reading import (
     number,
     one_of,
     or_name,
+    or_nothing,
     read,
     setting,
     text,
 )
-from integrations.models import IntegrationState
+from integrations.models import InDoubt, IntegrationState
 from leads.models import Campaign, FieldType, Flag
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # A mapping row has at most one of these keys: where its value comes from.
 SOURCES = ("field", "fact", "fixed", "template")
 
@@ -50,6 +53,23 @@ def transform(reader: Reader, node: Any, place: Place) -> dict[str, str]:
             raise reader.bad(place, "“name” is missing: which transform is it?")
         return dict(item.values)
     return {"name": name(reader, node, place)}
+
+
+def clock(reader: Reader, node: Any, place: Place) -> dt.time:
+    """A time of the day, as in "09:00"."""
+    try:
+        return dt.time.fromisoformat(text(reader, node, place))
+    except ValueError:
+        raise reader.bad(place, f'a time is wanted, as in "09:00", not “{node}”.') from None
+
+
+def weekday(reader: Reader, node: Any, place: Place) -> int:
+    """A day of the week by its English name, whole or its first three letters, as a number from Monday = 0."""
+    word = text(reader, node, place).strip().casefold()
+    for number_of, day in enumerate(WEEKDAYS):
+        if word in (day, day[:3]):
+            return number_of
+    raise reader.bad(place, f"“{node}” is no day of the week; there is {', '.join(WEEKDAYS)}.")
 
 
 ADVERTISER = Shape({"name": name}, required=("name",), identity=("name",))
@@ -106,12 +126,26 @@ MAPPING = Shape(
     required=("to",),
     identity=("to",),
 )
+# What goes out when. A cap that is null has no bound; what is left out stays as it is.
+SENDING = Shape(
+    {
+        "cap_day": or_nothing(number),
+        "cap_week": or_nothing(number),
+        "cap_total": or_nothing(number),
+        "weekdays": list_of(weekday),
+        "hours_from": or_nothing(clock),
+        "hours_to": or_nothing(clock),
+        "release_per_minute": number,
+        "in_doubt": one_of(InDoubt.values),
+    }
+)
 INTEGRATION = Shape(
     {
         "name": name,
         "connector": name,
         "state": one_of([IntegrationState.ON, IntegrationState.PAUSED, IntegrationState.NEEDS_SETUP]),
         "settings": dictionary(setting),
+        "sending": SENDING,
         "mapping": list_of(MAPPING),
     },
     required=("name", "connector"),

@@ -238,3 +238,51 @@ def test_the_command_prints_what_changed(tmp_path: Path, monkeypatch: pytest.Mon
         call_command("config", "apply", str(tmp_path / "no.yml"), stdout=out)
     call_command("config", "export", "-o", str(tmp_path / "out.yml"), stdout=out)
     assert (tmp_path / "out.yml").read_text() == export()
+
+
+SENDING = """\
+        sending:
+          cap_day: 500
+          weekdays: [Monday, tue]
+          hours_from: "22:00"
+          hours_to: 06:00
+          release_per_minute: 0
+          in_doubt: again
+        settings:
+"""
+
+
+def test_what_goes_out_when_is_set_up_and_exported_and_lifts_a_closure() -> None:
+    applied()
+    Integration.objects.update(closed_reason="All 10 are out.", cap_total=10)
+    ours = SMALL.replace("        settings:\n", SENDING)
+    assert applied(ours).counts["updated"] == 1
+    row = Integration.objects.get()
+    assert (row.cap_day, row.cap_week, row.cap_total, row.weekdays) == (500, None, 10, [0, 1])
+    assert (f"{row.hours_from:%H:%M}", f"{row.hours_to:%H:%M}") == ("22:00", "06:00")
+    assert (row.release_per_minute, row.in_doubt, row.closed_reason) == (0, "again", "")
+
+    written = export()
+    Integration.objects.update(cap_day=None, cap_total=None, weekdays=[], hours_from=None, release_per_minute=600)
+    environ = dict.fromkeys(re.findall(r"env:(\w+)", written), "x")
+    applied(written, environ)
+    again = Integration.objects.get()
+    assert (again.cap_day, again.cap_total, again.weekdays, again.release_per_minute) == (500, 10, [0, 1], 0)
+    assert again.hours_from == row.hours_from
+    applied(ours.replace("cap_day: 500", "cap_day: null"))
+    assert Integration.objects.get().cap_day is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("cap_day: 500", "cap_day: 0", "write 1 or more, or null"),
+        ("cap_day: 500", "cap_day: many", "a whole number is wanted"),
+        ("tue]", "someday]", "“someday” is no day of the week"),
+        ('"22:00"', "9", "a time is wanted"),
+        ('"22:00"', '"06:00"', "it ends when it begins"),
+        ("in_doubt: again", "in_doubt: maybe", "is none of hold, again"),
+    ],
+)
+def test_a_mistake_in_what_goes_out_when_is_named(old: str, new: str, words: str) -> None:
+    assert words in refused(SMALL.replace("        settings:\n", SENDING).replace(old, new))
