@@ -4,7 +4,7 @@
 ((window, document) => {
   "use strict";
   const MOST_ITEMS = 1000, MOST_CHARS = 1e6, MOST_MESSAGE = 30000, MOST_BATCH = 400000, MOST_AT_ONCE = 100, MOST_BEACON = 60000;
-  const LINGER_MS = 20, LEASE_MS = 15000, ANSWER_MS = 12000, LONGEST_WAIT_MS = 60000, KEEP_MS = 7 * 864e5, MOST_HELD = 100;
+  const LINGER_MS = 20, ADOPTED_MS = 15000, ANSWER_MS = 12000, LONGEST_WAIT_MS = 60000, KEEP_MS = 7 * 864e5, MOST_HELD = 100;
 
   const told = window.portalTracking, navigator = window.navigator, { keys } = Object;
   // What the page called before this came: a list of [method, arguments…].
@@ -15,11 +15,12 @@
 
   const isObject = (value) => !!value && typeof value === "object" && !Array.isArray(value);
   const copied = (value) => value === undefined ? value : JSON.parse(JSON.stringify(value));
+  let warned = 0;
   const attempt = (work, words) => {
     try {
       return work();
     } catch (error) {
-      window.console?.warn(`tracking: ${words}`, error);
+      if (warned++ < 20) console.warn(`tracking: ${words}`, error);
     }
   };
   const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
@@ -66,8 +67,8 @@
   let options = {}, started = false, allowed = false, held = [];
 
   // --- the queue: an entry for each message, shared by the tabs of a site; what is sent is taken out once it is answered
-  const prefix = `pt:${writeKey}:`, lease = `${prefix}lease`, tab = uuid().slice(0, 8), items = {}, mine = new Set();
-  let order = 1e6, count = 0, chars = 0, flying = [], timer = 0, due = 0, failures = 0, alone = 0;
+  const prefix = `pt:${writeKey}:m`, tab = uuid().slice(0, 8), items = {}, mine = new Set();
+  let order = 1e6, count = 0, chars = 0, busy = false, flying = [], timer = 0, due = 0, failures = 0, alone = 0;
   const textOf = (name) => items[name] || local?.getItem(name) || "";
   const drop = (name) => {
     delete items[name];
@@ -75,17 +76,15 @@
     local?.removeItem(name);
   };
   const names = () => {
-    const found = [...keys(items), ...keys(local || {})].filter((name) => name.startsWith(`${prefix}m`)).sort();
+    const found = [...keys(items), ...keys(local || {})].filter((name) => name.startsWith(prefix)).sort();
     count = found.length;
     chars = found.reduce((sum, name) => sum + textOf(name).length, 0);
     return found;
   };
-  const isFull = () => count >= MOST_ITEMS || chars > MOST_CHARS;
   const add = (message) => {
-    const text = JSON.stringify(message), name = `${prefix}m${Date.now().toString(36)}${(order++).toString(36)}${tab}`;
+    const text = JSON.stringify(message), name = `${prefix}${Date.now().toString(36)}${(order++).toString(36)}${tab}`;
     if (text.length > MOST_MESSAGE) throw Error("it is too large");
-    if (isFull()) names();
-    if (isFull()) throw Error("too many wait");
+    if (count >= MOST_ITEMS || chars > MOST_CHARS) throw Error("too many wait");
     try {
       local.setItem(name, text);
     } catch (closed) {
@@ -94,54 +93,55 @@
     mine.add(name);
     count++;
     chars += text.length;
-    soon(LINGER_MS);
+    soon(0);
   };
   const soon = (wait) => {
     if (timer && due <= Date.now() + wait) return;
     clearTimeout(timer);
     due = Date.now() + wait;
-    timer = setTimeout(() => {
-      timer = 0;
-      attempt(flush, "not sent");
-    }, wait);
+    timer = setTimeout(flush, wait);
   };
   const body = (batch) => `{"writeKey":${JSON.stringify(writeKey)},"sentAt":"${new Date().toISOString()}","batch":[${batch.join()}]}`;
-  const flush = () => {
-    const found = names();
-    if (flying.length || !allowed || !found.length) return;
-    // One tab at a time sends what all have written; one that dies loses its turn.
-    const [holder, until] = (local?.getItem(lease) || "").split(" "), left = until - Date.now();
-    if (holder !== tab && left > 0 && left <= LEASE_MS) return soon(left + 50);
-    if (local) attempt(() => local.setItem(lease, `${tab} ${Date.now() + LEASE_MS}`), "lease");
-    const batch = [], sent = flying = [];
+  // One tab at a time sends what all have written. Where pages have no locks, each sends its own, and what is left of others.
+  const flush = async () => {
+    timer = 0;
+    if (busy || !allowed) return;
+    busy = true;
+    const wait = await (navigator.locks ? navigator.locks.request(prefix, sendSome).catch(sendSome) : sendSome());
+    busy = false;
+    if (wait >= 0) soon(wait);
+  };
+  // Sends the oldest messages; for how many ms to wait before the next, or nothing where none are left.
+  const sendSome = async () => {
+    // What the tab before has taken out is known here a moment later.
+    await new Promise((done) => setTimeout(done, LINGER_MS));
+    const batch = [];
     let size = 0;
-    for (const name of found) {
-      const text = textOf(name);
-      if (!text || parseInt(name.slice(prefix.length + 1, prefix.length + 9), 36) < Date.now() - KEEP_MS) {
-        drop(name);
-        continue;
-      }
+    flying = [];
+    for (const name of names()) {
+      const text = textOf(name), age = Date.now() - parseInt(name.slice(prefix.length, prefix.length + 8), 36);
+      if (age > KEEP_MS) drop(name);
+      if (!text || age > KEEP_MS || !(navigator.locks || mine.has(name) || age > ADOPTED_MS)) continue;
       size += text.length;
-      if (sent.length && (alone || size > MOST_BATCH || sent.length >= MOST_AT_ONCE)) break;
+      if (batch.length && (alone || size > MOST_BATCH || batch.length >= MOST_AT_ONCE)) break;
       batch.push(text);
-      sent.push(name);
+      flying.push(name);
     }
-    post(body(batch)).then(([status, after]) => {
-      flying = [];
-      local?.removeItem(lease);
-      let wait = 0;
-      if (!status || status >= 500 || status === 408 || status === 425 || status === 429) {
-        wait = after || Math.min(LONGEST_WAIT_MS, 1000 * 2 ** failures++) * (0.75 + Math.random() / 2);
-      } else if (status >= 400 && sent.length > 1) {
-        // One of them can't be taken: each goes alone, and only that one is lost.
-        alone = sent.length;
-      } else {
-        sent.forEach(drop);
-        failures = 0;
-        alone = Math.max(0, alone - 1);
-      }
-      soon(wait);
-    });
+    if (!batch.length) return count ? ADOPTED_MS : -1;
+    const [status, after] = await post(body(batch));
+    let wait = 0;
+    if (!status || status >= 500 || status === 408 || status === 425 || status === 429) {
+      wait = after || Math.min(LONGEST_WAIT_MS, 1000 * 2 ** failures++) * (0.75 + Math.random() / 2);
+    } else if (status >= 400 && batch.length > 1) {
+      // One of them can't be taken: each goes alone, and only that one is lost.
+      alone = batch.length;
+    } else {
+      flying.forEach(drop);
+      failures = 0;
+      alone = Math.max(0, alone - 1);
+    }
+    flying = [];
+    return wait;
   };
   // The answer's status and for how many ms it asks to wait; 0 where none came.
   const post = async (text) => {
@@ -161,7 +161,7 @@
   const leave = () => {
     let size = 0;
     const batch = [...mine].filter((name) => !flying.includes(name)).map(textOf).filter((text) => text && (size += text.length * 3) < MOST_BEACON);
-    if (allowed && batch.length) attempt(() => navigator.sendBeacon(address, new Blob([body(batch)], { type: "text/plain" })), "beacon");
+    if (allowed && batch.length) attempt(() => navigator.sendBeacon(address, new Blob([body(batch)], { type: "text/plain" })) && mine.clear(), "beacon");
   };
 
   // --- who
@@ -289,12 +289,7 @@
     failures = 0;
     soon(0);
   });
-  window.addEventListener("storage", (change) => change.key === lease && !change.newValue && soon(LINGER_MS));
-  window.addEventListener("pagehide", () => {
-    leave();
-    // The next page need not wait for this one's turn to end.
-    if (flying.length) local?.removeItem(lease);
-  });
+  window.addEventListener("pagehide", leave);
   document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && leave());
   if (before.invoked) analytics.load(writeKey, before._loadOptions);
   [...before].forEach(([name, ...given]) => attempt(() => analytics[name]?.(...given), name));

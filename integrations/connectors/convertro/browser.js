@@ -6,14 +6,13 @@
   var orders = [/^[ _]?order[ _]?completed[ _]?$/i, /^[ _]?completed[ _]?order[ _]?/i];
   // Letters beyond ASCII are parts of words.
   var betweenWords = /[^A-Za-z0-9\u0080-\uffff]+/g;
-  var currency = "(?:[$\u00a3\u00a5\u20ac\u20b9]|[A-Z]{2,3}[$]?)";
-  var sum = new RegExp("^([+-]?)\\s*" + currency + "?\\s*([+-]?)\\s*([0-9.,' \u00a0]*[0-9][.]?)\\s*" + currency + "?$");
-  var withPoint = /^(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:[' \u00a0][0-9]{3})+)?(?:[.][0-9]*)?$/;
-  var withComma = /^(?:(?:[0-9]+|[0-9]{1,3}(?:[.' \u00a0][0-9]{3})+),[0-9]{1,2}|[0-9]{1,3}(?:[.][0-9]{3})+,[0-9]*)$/;
+  // A sum of money: a sign, a currency before or behind, and digits in one of the ways that they are grouped.
+  var sum = /^([+-]?)\s*(?:[$£¥€₹]|[A-Z]{2,3}[$]?)?\s*([+-]?)\s*([0-9.,'\s]*[0-9][.]?)\s*(?:[$£¥€₹]|[A-Z]{2,3}[$]?)?$/;
+  var withPoint = /^([0-9]+|[0-9]{1,3}(,[0-9]{3})+|[0-9]{1,3}(['\s][0-9]{3})+)?([.][0-9]*)?$/;
+  var withComma = /^([0-9]+|[0-9]{1,3}([.'\s][0-9]{3})+),[0-9]{1,2}$/;
 
   function isOn(value, otherwise) {
-    if (value === undefined || value === null || value === "") return otherwise;
-    return /^(true|1|on|yes)$/i.test(String(value));
+    return value === undefined || value === null || value === "" ? otherwise : /^(true|1|on|yes)$/i.test(value);
   }
   function isText(value) {
     return typeof value === "string" && /\S/.test(value);
@@ -32,12 +31,10 @@
   }
   // An object, a list of {key, value} or a list of names, as pairs; what is malformed is passed over.
   function pairs(events) {
-    var found = [], list = [], i;
-    if (Array.isArray(events)) list = events;
-    else if (events && typeof events === "object") for (i in events) list.push({ key: i, value: events[i] });
-    for (i = 0; i < list.length; i++) {
-      var each = list[i];
-      var pair = each && typeof each === "object" ? [each.key, each.value] : [each, each];
+    var found = [], isList = Array.isArray(events);
+    for (var i in Object(events)) {
+      var each = isList ? events[i] : { key: i, value: events[i] };
+      var pair = isText(each) ? [each, each] : [Object(each).key, Object(each).value];
       if (isText(pair[0]) && isText(pair[1])) found.push(pair);
     }
     return found;
@@ -45,7 +42,7 @@
   // The values of a property, its name without case and punctuation.
   function values(properties, name) {
     var found = [];
-    for (var key in properties || {}) {
+    for (var key in Object(properties)) {
       var value = properties[key];
       if (value !== null && value !== undefined && key.replace(betweenWords, "").toLowerCase() === name) found.push(value);
     }
@@ -60,8 +57,8 @@
     var parts = typeof value === "string" && value.length <= 60 && sum.exec(value.trim());
     if (!parts || (parts[1] && parts[2])) return undefined;
     var digits = parts[3].trim();
-    if (withComma.test(digits)) digits = digits.replace(/[.' \u00a0]/g, "").replace(",", ".");
-    else if (withPoint.test(digits)) digits = digits.replace(/[,' \u00a0]/g, "");
+    if (withComma.test(digits)) digits = digits.replace(/[.'\s]/g, "").replace(",", ".");
+    else if (withPoint.test(digits)) digits = digits.replace(/[,'\s]/g, "");
     else return undefined;
     return parts[1] + parts[2] === "-" ? -Number(digits) : Number(digits);
   }

@@ -28,9 +28,9 @@ _IDS = ("id", "orderid")
 
 # A sum of money: a sign, a currency before or behind, and digits in one of the ways that they are grouped.
 _CURRENCY = "(?:[$\u00a3\u00a5\u20ac\u20b9]|[A-Z]{2,3}[$]?)"
-_MONEY = re.compile(rf"([+-]?)\s*{_CURRENCY}?\s*([+-]?)\s*([0-9.,' \u00a0]*[0-9][.]?)\s*{_CURRENCY}?")
-_POINT = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:[' \u00a0][0-9]{3})+)?(?:[.][0-9]*)?")
-_COMMA = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:[.' \u00a0][0-9]{3})+),[0-9]{1,2}|[0-9]{1,3}(?:[.][0-9]{3})+,[0-9]*")
+_MONEY = re.compile(rf"([+-]?)\s*{_CURRENCY}?\s*([+-]?)\s*([0-9.,'\s]*[0-9][.]?)\s*{_CURRENCY}?")
+_POINT = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:['\s][0-9]{3})+)?(?:[.][0-9]*)?")
+_COMMA = re.compile(r"(?:[0-9]+|[0-9]{1,3}(?:[.'\s][0-9]{3})+),[0-9]{1,2}")
 
 
 def is_on(value: Any, otherwise: bool = False) -> bool:
@@ -94,9 +94,9 @@ def money(value: Any) -> float | None:
         return None
     digits = parts[3].strip()
     if _COMMA.fullmatch(digits):
-        digits = re.sub("[.' \u00a0]", "", digits).replace(",", ".")
+        digits = re.sub(r"[.'\s]", "", digits).replace(",", ".")
     elif _POINT.fullmatch(digits):
-        digits = re.sub("[,' \u00a0]", "", digits)
+        digits = re.sub(r"[,'\s]", "", digits)
     else:
         return None
     number = float(digits)
