@@ -9,6 +9,7 @@ from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
+from integrations.events import ROUTE_TASK, events_due, events_route
 from integrations.failing import failures_escalate
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
@@ -30,6 +31,12 @@ from leads.wake import wake
 def process_leads() -> None:
     """Stage 2: judge received leads."""
     leads_process()
+
+
+@shared_task(name=ROUTE_TASK)
+def route_events() -> None:
+    """Stage 2 for tracked events: find out whose they are and where they go."""
+    events_route()
 
 
 @shared_task(name=DELIVER_TASK)
@@ -103,6 +110,8 @@ def sweep() -> None:
         wake(WORK_TASK, activity_id)
     if leads_due():
         wake(PROCESS_TASK)
+    if events_due():
+        wake(ROUTE_TASK)
     if changes_due():
         wake(STATUS_SYNC_TASK)
     updates_match()

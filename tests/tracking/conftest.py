@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import requests
+from django.utils import timezone
 
+from integrations.events import events_route
 from leads import limits
 from leads.models import Advertiser, Arrival, Campaign, Event, Source
-from leads.tracking import sources
+from leads.tracking import names, sources
+from leads.tracking.messages import Common, event
+from leads.tracking.storing import events_insert
 from tests.receiving.conftest import server as server
 
 
@@ -20,12 +24,23 @@ def _fresh_limits_and_sources(settings: Any) -> None:
     settings.CATALOG_MAX_AGE_SECONDS = 0
     sources.forget()
     limits.forget()
+    names.forget()
+
+
+def make_source() -> Source:
+    campaign = Campaign.objects.create(advertiser=Advertiser.objects.create(name="Acme"), name="Spring")
+    return Source.objects.create(campaign=campaign, name="Shop")
 
 
 @pytest.fixture
-def source(transactional_db: None) -> Source:
-    campaign = Campaign.objects.create(advertiser=Advertiser.objects.create(name="Acme"), name="Spring")
-    return Source.objects.create(campaign=campaign, name="Shop")
+def source(db: None) -> Source:
+    return make_source()
+
+
+@pytest.fixture
+def live_source(transactional_db: None) -> Source:
+    """A source that a server sees too."""
+    return make_source()
 
 
 class Tracker:
@@ -47,8 +62,8 @@ class Tracker:
 
 
 @pytest.fixture
-def tracker(server: str, source: Source) -> Iterator[Tracker]:
-    made = Tracker(server, source)
+def tracker(server: str, live_source: Source) -> Iterator[Tracker]:
+    made = Tracker(server, live_source)
     yield made
     made.session.close()
 
@@ -65,3 +80,12 @@ def only() -> Event:
 def waiting() -> list[int]:
     """The events that wait to be routed."""
     return [event_id for ids in Arrival.objects.order_by("pk").values_list("event_ids", flat=True) for event_id in ids]
+
+
+def said(source: Source, *given: dict[str, Any]) -> list[Event]:
+    """Messages (a track call where they say nothing else) as the tracking API stores them, without the API; routed."""
+    before = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    common = Common(source.pk, timezone.now(), None)
+    events_insert([[event({"type": "track", "event": "Signed Up", **each}, common) for each in given]])
+    events_route()
+    return list(Event.objects.filter(pk__gt=before).order_by("pk"))
