@@ -107,7 +107,9 @@ class NoticeAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Notice]:
         queryset: QuerySet[Notice] = super().get_queryset(request)
-        return queryset.prefetch_related("steps__messages__delivery", "steps__messages__target")
+        return queryset.defer("integration__secrets").prefetch_related(
+            "steps__messages__delivery", "steps__messages__target"
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

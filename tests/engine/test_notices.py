@@ -79,7 +79,7 @@ def all_round() -> None:
     notices_tell()
     mails_send()
     for target in NoticeTarget.objects.filter(integration__isnull=False):
-        Integration.objects.filter(pk=target.integration_id).update(open_until=None)
+        Integration.objects.filter(notice_target=target).update(open_until=None)
         integration_deliver(target.integration_id or 0)
 
 
@@ -317,7 +317,7 @@ def test_trouble_of_a_webhook_is_told_by_mail_and_never_to_a_webhook(
         all_round()
     assert mail_server.subjects == [f"Notices to Another room stopped: {receiver.host} does not accept the signature"]
     assert [message.json["type"] for message in receiver.seen] == ["notice.test"]
-    receiver.secret = Integration.objects.get(pk=other.integration_id).secrets["signing_secret"]
+    receiver.secret = Integration.objects.get(notice_target=other).secrets["signing_secret"]
     webhook_resume(other)
     all_round()
     assert mail_server.subjects[1:] == ["Notices to Another room is no longer stopped"]
