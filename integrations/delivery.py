@@ -11,7 +11,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from integrations.discovery import next_pull_at, settings_problems
 from integrations.gate import SWITCHED_OFF, integration_reopen
@@ -23,6 +22,7 @@ from integrations.models.integration import InDoubt
 from integrations.reconciliation import doubt_settle
 from integrations.releasing import Pace, deliveries_let_out
 from integrations.versions import mapping_save
+from leads import clock
 from leads.database import insert_rows, uuid7
 from leads.models import Lead, Status
 from leads.wake import wake
@@ -94,7 +94,7 @@ def deliveries_add(wishes: Iterable[Wish], *, at_rate: bool = False) -> int:
     Wakes the senders once the transaction has committed. Returns how many were written.
     """
     wishes = list(wishes)
-    now = timezone.now()
+    now = clock.now()
     rows = []
     due: dict[int, None] = {}
     pace = Pace((wish.integration for wish in wishes if not wish.test), now) if at_rate else None
@@ -214,7 +214,7 @@ def integration_switch(integration: Integration, on: bool) -> int:
         integration.open_until = None
         integration.failing_since, integration.failing_told = None, 0
         looked_at = on and find_connector(integration.connector).discover is not None
-        integration.next_pull_at = next_pull_at(timezone.now()) if looked_at else None
+        integration.next_pull_at = next_pull_at(clock.now()) if looked_at else None
         integration.save(
             update_fields=["state", "state_reason", "failures", "open_until", "failing_since", "failing_told"]
             + ["next_pull_at", "updated_at"]
@@ -268,7 +268,7 @@ def deliveries_due() -> list[int]:
     That is one that is on and not closed by its caps or hours, which bound no test leads; or, of one that was switched off
     because it failed for too long, the probe.
     """
-    now = timezone.now()
+    now = clock.now()
     due = Delivery.objects.filter(state=DeliveryState.QUEUED, next_try_at__lte=now)
     is_open = Q(closed_until__lte=now) | Q(closed_until=None, closed_reason="")
     tested = Q(pk__in=due.filter(test=True).values("integration_id"))
@@ -285,7 +285,7 @@ def leases_expire() -> int:
     integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt. One that the client has a verdict
     on by now has arrived.
     """
-    now = timezone.now()
+    now = clock.now()
     expired = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
     ids = list(expired.values_list("pk", flat=True))
     lost = expired.filter(pk__in=ids)

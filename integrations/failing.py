@@ -10,12 +10,12 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from integrations.delivery import DELIVER_TASK, deliveries_park, integration_switch, waiting_reason
 from integrations.gate import SWITCHED_OFF
 from integrations.kit.contract import ConnectorError
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from leads import clock
 from leads.wake import wake
 
 # At these shares of the days, in percent, people are told; the last is the end of it.
@@ -25,7 +25,7 @@ PROBE_SECONDS = 3_600
 
 def failures_escalate() -> None:
     """Tell of integrations that have failed for long, switch off those that have for too long, and probe the switched off."""
-    now = timezone.now()
+    now = clock.now()
     allowed = dt.timedelta(days=settings.FAILING_DAYS) * settings.SCHEDULE_FACTOR
     long = Integration.objects.filter(
         state=IntegrationState.ON, failing_since__lte=now - allowed * TOLD_AT[0] / 100

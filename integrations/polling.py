@@ -17,7 +17,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from integrations.flows import connector_call, token_get, token_renew
 from integrations.kit.contract import Connector, ConnectorError, NoAnswer, NotKnown, Verdict
@@ -26,6 +25,7 @@ from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, IntegrationState, StatusUpdate
 from integrations.reconciliation import Message, messages_store, next_poll_at
 from integrations.runner import BudgetSpent, Finished, Runner
+from leads import clock
 from leads.database import update_rows
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def integrations_to_poll() -> list[int]:
 
     One whose client pushes waits while another one at the same host that does not push has look-ups due: they share a budget.
     """
-    now = timezone.now()
+    now = clock.now()
     due = Delivery.objects.filter(next_poll_at__lte=now).values("integration_id").distinct()
     found = [
         integration
@@ -214,12 +214,12 @@ def _again_s() -> float:
 
 
 def _leave_alone(integration_id: int, seconds: float) -> None:
-    until = timezone.now() + dt.timedelta(seconds=seconds)
+    until = clock.now() + dt.timedelta(seconds=seconds)
     Integration.objects.filter(pk=integration_id).update(polls_wait_until=until)
 
 
 def _claim(integration_id: int, most: int) -> list[Delivery]:
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         due = list(
             Delivery.objects.select_for_update(skip_locked=True)
@@ -234,7 +234,7 @@ def _claim(integration_id: int, most: int) -> list[Delivery]:
 
 def _store(integration: Integration, due: Sequence[Delivery], asked: Asked) -> None:
     """What failed for now stays where the claim put it; what was not asked is due as it was, and no look-up is counted."""
-    now = timezone.now()
+    now = clock.now()
     days = integration.campaign.verdict_days
     rows: list[tuple[object, ...]] = []
     for delivery in due:

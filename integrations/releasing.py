@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from leads import clock
 
 # What people let out by the single one they wait for.
 AT_ONCE = 1
@@ -43,7 +43,7 @@ def deliveries_let_out(deliveries: QuerySet[Delivery], integration: Integration)
     One statement, however many there are. Test leads go out at once. What was in doubt is marked as a possible repeat where
     the client can't tell one.
     """
-    now = timezone.now()
+    now = clock.now()
     rate = integration.release_per_minute
     spread = bool(rate) and deliveries.count() > AT_ONCE
     first, gap = (_begins(integration, now), _gap(integration).total_seconds()) if spread else (now, 0.0)

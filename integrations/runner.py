@@ -139,16 +139,23 @@ class Runner(Generic[T]):
     """Runs flows of one connector on the loop, so many to a host at once; what has finished is taken out as it ends.
 
     A job is whatever the caller knows a flow by; `key` is who calls, for the turns at a host. `on_end` is called on the loop
-    after each end, and must not wait.
+    after each end, and `may_begin` before a flow's first request: where it says no, the flow ends with NotBegun.
     """
 
     def __init__(
-        self, connector: Connector, host: str, *, key: Hashable = None, on_end: Callable[[], None] | None = None
+        self,
+        connector: Connector,
+        host: str,
+        *,
+        key: Hashable = None,
+        on_end: Callable[[], None] | None = None,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._connector = connector
         self._host = host
         self._key = key
         self._on_end = on_end
+        self._may_begin = may_begin
         self._finished: queue.SimpleQueue[Finished[T]] = queue.SimpleQueue()
         self._runtime = runtime()
         self._halted = False
@@ -211,7 +218,7 @@ class Runner(Generic[T]):
         self._put(end)
 
     async def _drive(self, flow: Flow[Any], end: Finished[T]) -> None:
-        if self._halted:
+        if self._halted or not self._may_begin():
             flow.close()
             end.error = NotBegun()
             return

@@ -16,7 +16,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from integrations.breaker import SWITCHED_OFF, breaker_record, sendable
 from integrations.delivery import FORM_ASKED, MAPPING_OF_THEN, deliveries_park, integration_hold, waiting_reason
@@ -41,6 +40,7 @@ from integrations.models import Attempt, Delivery, DeliveryState, Integration, I
 from integrations.reconciliation import doubt_settle, first_poll_at
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
 from integrations.standing import Standing, standing_after
+from leads import clock
 from leads.database import insert_rows, update_rows
 
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class Turn:
         if integration is None or not sendable(integration):
             return False
         self.integration = integration
-        now = timezone.now()
+        now = clock.now()
         self._probing = integration.open_until is not None or integration.state != IntegrationState.ON
         if integration.open_until is not None and integration.open_until > now:
             return False
@@ -214,7 +214,7 @@ class Turn:
         self._host = host
         if integration.remote_host != host:
             Integration.objects.filter(pk=integration.pk).update(remote_host=host)
-        self._runner = Runner(self.connector, host, key=integration.pk, on_end=self._on_end)
+        self._runner = Runner(self.connector, host, key=integration.pk, on_end=self._on_end, may_begin=self._has_leases)
         return self._has_token()
 
     def _has_token(self, refused: str = "") -> bool:
@@ -235,7 +235,7 @@ class Turn:
 
     def _has_due(self) -> bool:
         due = Delivery.objects.filter(integration=self.integration_id, state=DeliveryState.QUEUED)
-        return due.filter(next_try_at__lte=timezone.now()).exists()
+        return due.filter(next_try_at__lte=clock.now()).exists()
 
     def _logged_in(self, end: Finished[Any]) -> None:
         self._logging_in = False
@@ -247,7 +247,7 @@ class Turn:
             integration_hold(self.integration_id, end.error.message)
         elif not isinstance(end.error, BudgetSpent) and not waiting:
             silent = isinstance(end.error, NoAnswer)
-            breaker_record(self.integration_id, [OutcomeKind.RETRY], timezone.now(), host=self._host, silent=silent)
+            breaker_record(self.integration_id, [OutcomeKind.RETRY], clock.now(), host=self._host, silent=silent)
         # Without a new token they go out with the old one once more, and their outcome says what is wrong.
         self._start(waiting)
 
@@ -256,6 +256,8 @@ class Turn:
     def _claim_and_start(self, fresh: bool) -> None:
         self._look, asked = False, self._look
         wanted = self._limit - len(self._held)
+        if not self._held:
+            self._renewed_at = time.monotonic()
         claimed = self._claim(wanted)
         self._open = len(claimed) == wanted and not self._probing
         if asked and not claimed and not fresh:
@@ -265,7 +267,7 @@ class Turn:
 
     def _claim(self, limit: int) -> list[Claimed]:
         adapt = connection.ops.adapt_datetimefield_value
-        now = timezone.now()
+        now = clock.now()
         lock = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
         mine = self.integration
         with transaction.atomic(), connection.cursor() as cursor:
@@ -297,14 +299,18 @@ class Turn:
     def _lease(self, now: dt.datetime) -> dt.datetime:
         return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
 
+    def _has_leases(self) -> bool:
+        """Whether what is held is still ours: a process that was stopped for a while must not send what others took over."""
+        return bool(time.monotonic() - self._renewed_at < settings.DELIVERY_LEASE_SECONDS)
+
     def _stay(self) -> None:
         """Renew the leases, and see whether others have stopped the integration meanwhile."""
-        self._renewed_at = time.monotonic()
-        if not self._held:
-            return
-        now = timezone.now()
+        began, now = time.monotonic(), clock.now()
         until = self._lease(now)
         update_rows(Delivery, ["id", "fence"], ["lease_until"], [(i.id, i.fence, until) for i in self._held.values()])
+        self._renewed_at = began
+        if not self._held:
+            return
         integration = Integration.objects.filter(pk=self.integration_id).first()
         if integration is None or not sendable(integration):
             self._stop(waiting_reason(integration) if integration else "")
@@ -364,7 +370,7 @@ class Turn:
     # --- outcomes ---
 
     def _take(self, ended: Iterable[Finished[Claimed | None]]) -> None:
-        now = timezone.now()
+        now = clock.now()
         record = _Record()
         spent = False
         for end in ended:
@@ -449,7 +455,7 @@ class Turn:
         return standing_after(item.tries, outcome, now, self.integration.in_doubt, maybe_repeat=item.maybe_repeat)
 
     def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
-        now = timezone.now()
+        now = clock.now()
         arrived = outcome.kind == OutcomeKind.DELIVERED
         asked = arrived and item.kind == Delivery.Kind.LEAD and self.connector.poll is not None
         return (
@@ -498,7 +504,7 @@ class Turn:
 
     def _tell_the_integration(self, record: _Record) -> None:
         """What the tries say of the integration as a whole, in the transaction of their outcomes."""
-        now = timezone.now()
+        now = clock.now()
         retried = OutcomeKind.RETRY in record.kinds
         if record.kinds and (retried or self._probing or time.monotonic() - self._well_at > ALL_WELL_SECONDS):
             breaker_record(self.integration_id, record.kinds, now, host=self._host, silent=record.silent)
