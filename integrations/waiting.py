@@ -52,7 +52,7 @@ def gate_words(integration: Integration, now: dt.datetime, *, test: bool = False
         return "", None
     if not test and gate_closed(integration, now):
         reason, until = integration.closed_reason, integration.closed_until
-        on = f"It goes on on {_when(integration, until)}" if until else BY_HAND
+        on = f"It goes on on {_when(integration, until)}." if until else BY_HAND
         return f"Waiting: {reason[:1].lower()}{reason[1:]} {on}", until
     if integration.open_until is not None:
         until = integration.open_until if integration.open_until > now else None

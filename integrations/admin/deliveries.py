@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -9,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -26,7 +27,9 @@ from integrations.admin.filters import (
     StateFilter,
 )
 from integrations.admin.integrations import connector_name
+from integrations.admin.mend_page import may_mend, mend_link, mend_page
 from integrations.admin.timeline import delivery_entries, standing_words
+from integrations.mending import mendable
 from integrations.models import Delivery, DeliveryState
 from integrations.selections import DeliverySelection
 from integrations.waiting import gate_words, repeat_words, waiting_words
@@ -71,7 +74,9 @@ class DeliveryAdmin(ModelAdmin):
         return False
 
     def get_urls(self) -> list[Any]:
-        return [*bulk_urls(self, DELIVERY_ASKINGS), *super().get_urls()]
+        mend = self.admin_site.admin_view(partial(mend_page, self))
+        own = [path("<int:delivery_id>/mend/", mend, name="integrations_delivery_mend")]
+        return [*bulk_urls(self, DELIVERY_ASKINGS), *own, *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return allowed(DELIVERY_ASKINGS, request, super().get_actions(request))
@@ -217,6 +222,7 @@ class DeliveryAdmin(ModelAdmin):
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
             "entries": entries,
             "actions": _actions(request, delivery),
+            "mend": mend_link(delivery) if mendable(delivery) and may_mend(request.user) else "",
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/delivery.html", context)

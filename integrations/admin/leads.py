@@ -14,7 +14,9 @@ from integrations.admin.badges import delivery_badge, verdict_badge
 from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, chosen_ids, link_to
 from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, IntegrationFilter, VerdictFilter
+from integrations.admin.mend_page import may_mend, mend_link
 from integrations.admin.timeline import activity_entries, delivery_entries
+from integrations.mending import mendable
 from integrations.models import Delivery
 from integrations.selections import LeadSelection
 from leads.admin.badges import short
@@ -133,7 +135,9 @@ class DeliveredLeadAdmin(LeadAdmin):
         pk = number(object_id) or 0
         may = [asking for asking in LEAD_ASKINGS.values() if request.user.has_perm(asking.right)]
         flags = [(flag.label, link_to("leads_lead", "flag", pk, flag=flag.value)) for flag in Flag if flag]
+        mend = _mendable(pk) if may_mend(request.user) else []
         context = {
+            "mend": [(f"Edit and send to {row.integration.name} again", mend_link(row)) for row in mend],
             "flags": flags if any(asking.name == "flag" for asking in may) else [],
             "actions": [
                 (asking.title, link_to("leads_lead", asking.name, pk), asking.danger)
@@ -143,6 +147,12 @@ class DeliveredLeadAdmin(LeadAdmin):
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+
+def _mendable(lead_id: int) -> list[Delivery]:
+    """Of a lead's latest delivery to each integration, those that can be mended and sent again."""
+    rows = Delivery.objects.filter(lead=lead_id, kind=Delivery.Kind.LEAD).select_related("integration", "lead")
+    return [row for row in {row.integration_id: row for row in rows.order_by("pk")}.values() if mendable(row)]
 
 
 def _with_deliveries(leads: QuerySet[Lead]) -> QuerySet[Lead]:
