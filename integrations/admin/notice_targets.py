@@ -53,7 +53,7 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="The whole https address that takes notices; for a webhook only.",
     )
     kinds = forms.MultipleChoiceField(
-        label="Of what",
+        label="Kinds",
         required=False,
         choices=NoticeKind.choices,
         widget=forms.CheckboxSelectMultiple,
@@ -110,7 +110,7 @@ class NoticeTargetAdmin(ModelAdmin):
     list_display = ("name", "where", "of_what", "state")
     search_fields = ("name", "email")
     sortable_by = ()
-    change_form_outer_after_template = "console/notice_target.html"
+    change_form_outer_before_template = "console/notice_target.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NoticeTarget]:
         queryset: QuerySet[NoticeTarget] = super().get_queryset(request)
@@ -120,10 +120,21 @@ class NoticeTargetAdmin(ModelAdmin):
         return False
 
     def get_fieldsets(self, request: HttpRequest, obj: NoticeTarget | None = None) -> Any:
-        scope = ("Of what", {"fields": ("only_campaign", "only_integration", "kinds")})
+        scope = ("What is told", {"fields": ("only_campaign", "only_integration", "kinds")})
         if obj is None:
             return [(None, {"fields": ("name", "way", "email", "url", "active")}), scope]
         return [(None, {"fields": ("name", "url" if obj.integration_id else "email", "active")}), scope]
+
+    def get_form(
+        self, request: HttpRequest, obj: NoticeTarget | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        for name in ("only_campaign", "only_integration"):
+            if name in form.base_fields:
+                # Chosen here, made and changed on pages of their own.
+                widget = form.base_fields[name].widget
+                widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+        return form
 
     @admin.display(description="Name")
     def name(self, target: NoticeTarget) -> str:

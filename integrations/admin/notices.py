@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from integrations.models import DeliveryState, Notice, NoticeKind, NoticeMessage, NoticeStep
 from integrations.notice_words import leads_waiting, notice_name, waiting_words
-from leads.admin.badges import SHAPES, badge, moment, two_lines
+from leads.admin.badges import SHAPES, badge, moment, short
 from leads.skin import ChoicesDropdownFilter, DropdownFilter, ModelAdmin
 
 _TONES = {
@@ -127,7 +127,14 @@ class NoticeAdmin(ModelAdmin):
 
     @admin.display(description="What happened")
     def what(self, notice: Notice) -> SafeString:
-        return two_lines(notice_name(notice), notice.words, strong=notice.ended_at is None)
+        return format_html(
+            '<span class="pt-cell pt-cell-wide" title="{}"><span class="{}">{}</span>'
+            '<span class="pt-quiet pt-small">{}</span></span>',
+            short(notice.words, 400),
+            "pt-strong" if notice.ended_at is None else "",
+            short(notice_name(notice), 80),
+            short(notice.words, 140),
+        )
 
     @admin.display(description="Since")
     def since(self, notice: Notice) -> SafeString | str:

@@ -97,7 +97,8 @@ class NoticeTarget(models.Model):
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "notice target"
+        verbose_name = "person or webhook that is told"
+        verbose_name_plural = "who is told"
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(email="") ^ models.Q(integration__isnull=True), name="notice_target_has_one_way"

@@ -102,7 +102,9 @@ def receive(campaign: Campaign, moments: Iterable[dt.datetime], status: str = St
         "created_at",
         "processed_at",
     )
-    rows = [(uuid7(), campaign.pk, publisher.pk, form.pk, 1, {}, status, at, at) for at in moments]
+    rows: list[tuple[object, ...]] = [
+        (uuid7(), campaign.pk, publisher.pk, form.pk, 1, {}, status, at, at) for at in moments
+    ]
     insert_rows(Lead, columns, rows)
 
 
