@@ -118,6 +118,10 @@ def update_rows(
         f"{table}.{column} = v.{name}" for column, name in zip(columns[: len(match)], names, strict=False)
     )
     back = ", ".join(f"{table}.{column}" for column in columns[: len(match)])
+    if connection.vendor == "postgresql":
+        # Said once more for the planner: with stale statistics it reads the whole table to find a few rows.
+        where += f" AND {table}.{columns[0]} = ANY(%s)"
+        params = [*params, [row[0] for row in rows]]
     sql = (
         f"WITH v({', '.join(names)}) AS ({source}) "  # noqa: S608
         f"UPDATE {table} SET {sets} FROM v WHERE {where} RETURNING {back}"
