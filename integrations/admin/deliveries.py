@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
 from typing import Any
 
@@ -176,9 +177,7 @@ class DeliveryAdmin(ModelAdmin):
 
     @admin.display(description="Next try")
     def next_try(self, delivery: Delivery) -> SafeString | str:
-        _, until = waiting_words(delivery)
-        if delivery.state == DeliveryState.QUEUED:
-            return moment(until or delivery.next_try_at)
+        until = _until(delivery)
         return moment(until) if until else "–"
 
     @admin.display(description="Since")
@@ -219,6 +218,7 @@ class DeliveryAdmin(ModelAdmin):
             "connector": connector_name(delivery.integration.connector),
             "state_badge": delivery_badge(delivery),
             "standing": standing_words(delivery),
+            "until": _until(delivery),
             "verdict_badge": verdict_badge(delivery.verdict) if delivery.verdict else "",
             "entries": entries,
             "actions": _actions(request, delivery),
@@ -226,6 +226,12 @@ class DeliveryAdmin(ModelAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/delivery.html", context)
+
+
+def _until(delivery: Delivery) -> dt.datetime | None:
+    """When it is tried next, as far as that is known."""
+    _, until = waiting_words(delivery)
+    return until or (delivery.next_try_at if delivery.state == DeliveryState.QUEUED else None)
 
 
 def _ours(delivery: Delivery) -> str:

@@ -70,7 +70,7 @@ def standing_words(delivery: Delivery) -> str:
 
 def _problem(problem: Any) -> str:
     if isinstance(problem, list | tuple) and len(problem) == 2:
-        return f"{problem[0]}: {problem[1]}"
+        return f"{problem[0]}: {problem[1]}" if problem[0] else str(problem[1])
     return str(problem)
 
 

@@ -106,7 +106,7 @@ def general_outcome(response: Response, who: str, *, busy_s: float | None = None
         return retry(passing_words(status, who), busy_s if after_s is None and status == 429 else after_s)
     if status == 410:
         return misconfigured(
-            f"{who} takes nothing at this address any more. Switch this integration off.{said(response)}"
+            f"{who} takes nothing at this address any more (410), so this was switched off.{said(response)}"
         )
     if 300 <= status <= 399:
         return misconfigured(f"{who} sends us on to another address, which is not followed. Check the address.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection, transaction
 from django.utils import timezone
 
 from integrations.breaker import breaker_record
@@ -415,3 +417,51 @@ def test_the_days_are_a_setting(integration: Integration, rows: MakeDeliveries, 
     integration.refresh_from_db()
     assert integration.state == IntegrationState.NEEDS_A_LOOK
     assert "for 1 day." in integration.state_reason
+
+
+def test_an_address_that_is_gone_switches_the_integration_off_with_the_reason(
+    integration: Integration, client: Client, lead: MakeLead
+) -> None:
+    client.say.append(Answer(410))
+    delivery = deliver(integration, lead())
+    integration.refresh_from_db()
+    assert integration.state == IntegrationState.NEEDS_A_LOOK
+    assert "(410), so this was switched off" in integration.state_reason
+    assert delivery.state == "held"
+    deliver(integration, lead())
+    assert len(client.posts()) == 1
+
+
+# --- many workers at once ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_at_once_never_send_more_than_the_cap(integration: Integration, rows: MakeDeliveries) -> None:
+    rows(200)
+    Integration.objects.update(cap_day=37)
+    integration.refresh_from_db()
+    taken: list[int] = []
+
+    def work() -> None:
+        try:
+            for _ in range(4):
+                with transaction.atomic():
+                    allowed = integration_allowance(integration, 7, timezone.now())
+                    due = Delivery.objects.filter(state="queued").order_by("pk")
+                    # Skipping what others hold, as a claim does; where the database can't, one is served after the other.
+                    locked = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+                    ids = list(locked.values_list("pk", flat=True)[:allowed])
+                    Delivery.objects.filter(pk__in=ids).update(state="sending")
+                # One of two is delivered while others claim; of the rest nobody knows yet.
+                Delivery.objects.filter(pk__in=ids[::2]).update(state="delivered", delivered_at=timezone.now())
+                taken.append(len(ids))
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(taken) == 37
+    assert Delivery.objects.exclude(state="queued").count() == 37

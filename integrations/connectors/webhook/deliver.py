@@ -45,7 +45,8 @@ def outcome_of(call: Call, response: Response, what: str = "lead") -> Outcome:
         )
     if status == 410:
         return misconfigured(
-            f"This address was switched off by {who}. Ask them for another one, or pause this.{said(response)}"
+            f"{who} takes nothing at this address any more (410), so this was switched off. "
+            f"Ask them for another one.{said(response)}"
         )
     if 300 <= status <= 399:
         return misconfigured(
