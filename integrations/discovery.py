@@ -22,6 +22,7 @@ from integrations.kit.contract import Call, Choice, Connector, ConnectorError, F
 from integrations.kit.redaction import storable
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.suggestions import SAME_NAME, OwnField, suggest
+from integrations.kit.text_map import setting_text
 from integrations.mapping import COLUMNS
 from integrations.models import FieldMapping, Integration, IntegrationState, MappingVersion
 from integrations.versions import mapping_save
@@ -53,7 +54,8 @@ def settings_problems(connector: Connector, values: Mapping[str, Any]) -> dict[s
     """What is wrong with a connector's settings before anybody is asked: settings name to words. Empty when all is well."""
     problems: dict[str, str] = {}
     for box in connector.manifest.settings:
-        value = str(values.get(box.name) if values.get(box.name) is not None else "").strip()
+        given = values.get(box.name)
+        value = (setting_text(given) if box.type == "map" else str(given if given is not None else "")).strip()
         if not value:
             if box.required:
                 problems[box.name] = f"{box.label} is missing."

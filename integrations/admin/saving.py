@@ -24,6 +24,7 @@ from integrations.admin.settings_form import SettingsForm
 from integrations.admin.transform_lines import transforms_to_text
 from integrations.discovery import form_store
 from integrations.kit.contract import Connector
+from integrations.kit.text_map import setting_text
 from integrations.mapping import CHOICE, row_as_dict, source_words
 from integrations.models import FieldMapping, Integration, MappingVersion
 from integrations.versions import RowChange, mapping_save, mapping_version, rows_compare, when_words
@@ -41,7 +42,7 @@ def page_seal(integration: Integration) -> str:
 def _snapshot(integration: Integration) -> dict[str, str]:
     kept = {"name": integration.name}
     kept |= sending_posted(integration)
-    kept |= {f"s-{name}": str(value or "") for name, value in integration.settings.items()}
+    kept |= {f"s-{name}": setting_text(value) for name, value in integration.settings.items()}
     for name, value in integration.secrets.items():
         kept[f"s-{name}"] = salted_hmac(_SALT, str(value)).hexdigest()[:16] if value else ""
     return kept
@@ -126,12 +127,12 @@ class PageSave:
         now = self.integration.all_settings | {"name": self.integration.name}
         labels = {"name": "Name"} | {box.name: box.label for box in self.connector.manifest.settings}
         for name, value in now.items():
-            old = str(before.get(name) or "")
-            if old != str(value or ""):
+            old, new = (setting_text(each).replace("\n", ", ") for each in (before.get(name), value))
+            if old != new:
                 if name in self.integration.secrets:
                     said.append(f"{labels.get(name, name)}: {'replaced' if old else 'set'}.")
                 else:
-                    said.append(f"{labels.get(name, name)}: {_cut(old) or '–'} → {_cut(str(value or '')) or '–'}.")
+                    said.append(f"{labels.get(name, name)}: {_cut(old) or '–'} → {_cut(new) or '–'}.")
         return said
 
     # --- what somebody else changed meanwhile ---------------------------------------------------------------
@@ -165,7 +166,7 @@ class PageSave:
             was, theirs = base.get(name, ""), now.get(name, "")
             if was == theirs:
                 continue
-            mine = str(self.post.get(f"settings-{name}", ""))
+            mine = str(self.post.get(f"settings-{name}", "")).replace("\r\n", "\n")
             if name in secret:
                 found.changes.append(ItemChange(labels[name], "", "replaced", "another one" if mine else ""))
                 continue

@@ -11,11 +11,13 @@ from django import forms
 from integrations.admin.asking import Asked, BoxState
 from integrations.discovery import settings_problems
 from integrations.kit.contract import Choice, Connector, SettingField
+from integrations.kit.text_map import bad_lines, map_kept, setting_text, text_to_pairs
 from integrations.models import Integration
 from integrations.models.encryption import decrypt, encrypt
-from leads.skin import PasswordInput, Select, Switch, TextInput
+from leads.skin import PasswordInput, Select, Switch, Textarea, TextInput
 
 MAX_CHARS = 2_000
+MAX_MAP_CHARS = 50_000
 SEALED = "sealed"
 
 
@@ -55,6 +57,11 @@ class SettingsForm(forms.Form):
             secret = PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"})
             return forms.CharField(max_length=MAX_CHARS, widget=secret, **common)
         attrs = {"autocomplete": "off", "spellcheck": "false"}
+        if box.type == "map":
+            # Lines of "own = theirs"; pairs.js makes two columns of them.
+            sides = {"data-pairs": "", "data-left": box.sides[0], "data-right": box.sides[1], "rows": "4"}
+            lines = Textarea(attrs={**attrs, **sides, "placeholder": " = ".join(box.sides)})
+            return forms.CharField(max_length=MAX_MAP_CHARS, widget=lines, initial=setting_text(initial), **common)
         if box.type == "choice" or box.choices:
             current = self._current(box)
             widget = Select(choices=self._choices(box, current))
@@ -78,6 +85,9 @@ class SettingsForm(forms.Form):
         for box in self.connector.manifest.settings:
             if box.name in problems and str(self.all_settings.get(box.name) or "").strip():
                 self.add_error(_input(box), problems[box.name])
+            if box.type == "map" and (bad := bad_lines(str(cleaned.get(_input(box), "")))):
+                words = f"“{bad[0][:80]}” lacks a side. Write a name on both sides of the = sign."
+                self.add_error(_input(box), words)
         twin = Integration.objects.filter(campaign=self.integration.campaign_id, name=cleaned.get("name"))
         if twin.exclude(pk=self.integration.pk).exists():
             self.add_error("name", "Another integration of this campaign has this name. Take another one.")
@@ -90,6 +100,8 @@ class SettingsForm(forms.Form):
         for box in self.connector.manifest.settings:
             # What is written wrongly is no longer among the cleaned.
             typed = self.cleaned_data.get(_input(box), str(self.data.get(f"settings-{_input(box)}", "")).strip())
+            if box.type == "map":
+                typed = map_kept(text_to_pairs(str(typed)))
             values[box.name] = (self._secret(box) or "") if box.type == "secret" else typed
         return values
 
@@ -116,7 +128,9 @@ class SettingsForm(forms.Form):
             (secrets if box.type == "secret" else settings)[box.name] = value
         self.integration.name = self.cleaned_data["name"]
         self.integration.settings, self.integration.secrets = settings, secrets
-        return any(str(before.get(name, "")) != str(value) for name, value in {**settings, **secrets}.items())
+        return any(
+            setting_text(before.get(name)) != setting_text(value) for name, value in {**settings, **secrets}.items()
+        )
 
     def boxes(self, *, advanced: bool = False) -> Iterator[dict[str, Any]]:
         """What the template shows of each box, in the manifest's order."""

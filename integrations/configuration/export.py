@@ -14,6 +14,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from integrations.configuration.schema import SENDING, WEEKDAYS
 from integrations.kit.registry import connectors
+from integrations.kit.text_map import pairs_of
 from integrations.models import FieldMapping, Integration
 from leads.models import Advertiser, Campaign, Field, Form, Publisher, ReasonCode
 
@@ -112,6 +113,9 @@ def _integration(row: Integration, campaign: Campaign, taken: set[str]) -> Comme
         settings = CommentedMap(
             sorted(row.settings.items(), key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
         )
+    for key, value in settings.items():
+        if isinstance(value, list | dict):
+            settings[key] = _text_map(value)
     for key in sorted(row.secrets):
         name = _variable(f"{campaign.name} {row.name} {key}", f"CAMPAIGN_{campaign.pk}_{row.pk}_{key}", taken)
         settings.insert(len(settings), key, f"env:{name}")
@@ -141,6 +145,14 @@ def _sending(row: Integration) -> CommentedMap:
     if "in_doubt" in given:
         given["in_doubt"] = str(given["in_doubt"])
     return _map(**given)
+
+
+def _text_map(value: Any) -> Any:
+    """A map as an object; as a list of pairs where a name stands in it twice."""
+    pairs = pairs_of(value)
+    if len(dict(pairs)) == len(pairs):
+        return CommentedMap(pairs)
+    return [_map(key=left, value=right) for left, right in pairs]
 
 
 def _variable(words: str, otherwise: str, taken: set[str]) -> str:

@@ -16,6 +16,7 @@ from integrations.gate import integration_reopen
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import Row, row_problem
 from integrations.kit.registry import connectors
+from integrations.kit.text_map import map_kept, pairs_of
 from integrations.models import FieldMapping, Integration, IntegrationState
 from leads.models import Campaign
 
@@ -107,7 +108,11 @@ def _settings(integration: Integration, connector: Connector, item: Item) -> boo
     ]
     plain, secret = dict(integration.settings), dict(integration.secrets)
     for key, value in given.values.items():
-        if key in boxes:
+        if key in boxes and boxes[key].type == "map":
+            plain[key] = map_kept(pairs_of(value))
+        elif key in boxes and isinstance(value, list):
+            problems.append((given.at(key), f"{boxes[key].label} is one value, not several."))
+        elif key in boxes:
             (secret if boxes[key].type == "secret" else plain)[key] = value
     on = item.values.get("state") == IntegrationState.ON
     for key, words in settings_problems(connector, {**plain, **secret}).items():

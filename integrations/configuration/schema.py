@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from integrations.configuration.reading import (
     ConfigurationError,
@@ -26,6 +26,7 @@ from integrations.configuration.reading import (
     setting,
     text,
 )
+from integrations.kit.text_map import map_kept
 from integrations.models import InDoubt, IntegrationState
 from leads.models import Campaign, FieldType, Flag
 
@@ -43,6 +44,17 @@ def choices(reader: Reader, node: Any, place: Place) -> list[dict[str, str]]:
     items: list[Item] = list_of(choice)(reader, node, place)
     found = [(item.values.get("value", ""), item.values.get("label", "")) for item in items]
     return [{"value": value, "label": label or value} for value, label in found]
+
+
+def setting_or_map(reader: Reader, node: Any, place: Place) -> Any:
+    """A setting: text or a switch, or a map of texts, kept as kit/text_map.py says."""
+    if isinstance(node, CommentedMap):
+        return map_kept(dictionary(text)(reader, node, place).values.items())
+    if isinstance(node, CommentedSeq):
+        pair = or_name(Shape({"key": name, "value": name}, required=("key", "value")), "key")
+        items: list[Item] = list_of(pair)(reader, node, place)
+        return map_kept((item.values["key"], item.values.get("value", item.values["key"])) for item in items)
+    return setting(reader, node, place)
 
 
 def transform(reader: Reader, node: Any, place: Place) -> dict[str, str]:
@@ -144,7 +156,7 @@ INTEGRATION = Shape(
         "name": name,
         "connector": name,
         "state": one_of([IntegrationState.ON, IntegrationState.PAUSED, IntegrationState.NEEDS_SETUP]),
-        "settings": dictionary(setting),
+        "settings": dictionary(setting_or_map),
         "sending": SENDING,
         "mapping": list_of(MAPPING),
     },

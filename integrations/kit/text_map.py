@@ -41,6 +41,16 @@ def map_text(value: Any) -> str:
     return "\n".join(f"{left} = {right}" for left, right in pairs_of(value))
 
 
+def setting_text(value: Any) -> str:
+    """Any setting as text: a map by its lines, what is empty as nothing."""
+    return map_text(value) if isinstance(value, list | tuple | Mapping) else str(value or "")
+
+
+def bad_lines(text: str) -> list[str]:
+    """The lines of a map as it is typed that lack one of their two sides."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not text_to_pairs(line)]
+
+
 def text_to_pairs(text: str) -> list[tuple[str, str]]:
     """The pairs in lines of "own = theirs"; a line without "=" stands for itself. What lacks a side is left out."""
     found = []
