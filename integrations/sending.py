@@ -39,7 +39,7 @@ from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
 from integrations.reconciliation import doubt_settle, first_poll_at
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
-from integrations.standing import Standing, standing_after
+from integrations.standing import TRY_SECONDS, Standing, standing_after
 from leads import clock
 from leads.database import insert_rows, update_rows
 
@@ -452,7 +452,14 @@ class Turn:
         return retry("Our own software failed on the client's answer. It is tried again.")
 
     def _standing(self, item: Claimed, outcome: Outcome, now: dt.datetime) -> Standing:
-        return standing_after(item.tries, outcome, now, self.integration.in_doubt, maybe_repeat=item.maybe_repeat)
+        return standing_after(
+            item.tries,
+            outcome,
+            now,
+            self.integration.in_doubt,
+            maybe_repeat=item.maybe_repeat,
+            schedule=self.connector.manifest.try_seconds or TRY_SECONDS,
+        )
 
     def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
         now = clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,11 +19,13 @@ TRY_SECONDS = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86
 JITTER = 0.2
 
 
-def next_try(tries: int, outcome: Outcome, now: dt.datetime) -> dt.datetime | None:
+def next_try(
+    tries: int, outcome: Outcome, now: dt.datetime, schedule: Sequence[float] = TRY_SECONDS
+) -> dt.datetime | None:
     """When to try again after this many tries that decided nothing; None when the schedule is at its end."""
-    if tries > len(TRY_SECONDS):
+    if tries > len(schedule):
         return None
-    wait = TRY_SECONDS[tries - 1] * settings.SCHEDULE_FACTOR * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    wait = schedule[tries - 1] * settings.SCHEDULE_FACTOR * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
     if outcome.after_s is not None:
         wait = max(outcome.after_s, 0)
     return now + dt.timedelta(seconds=wait)
@@ -40,11 +43,17 @@ class Standing:
 
 
 def standing_after(
-    tries: int, outcome: Outcome, now: dt.datetime, in_doubt: str = InDoubt.HOLD, *, maybe_repeat: bool = False
+    tries: int,
+    outcome: Outcome,
+    now: dt.datetime,
+    in_doubt: str = InDoubt.HOLD,
+    *,
+    maybe_repeat: bool = False,
+    schedule: Sequence[float] = TRY_SECONDS,
 ) -> Standing:
     """What follows from the outcome of a delivery's latest try (the `tries`-th).
 
-    `in_doubt` is what the integration does where it went out and no answer came; `maybe_repeat` whether an earlier try may
+    `schedule` holds the seconds between tries; `in_doubt` is what the integration does where it went out and no answer came; `maybe_repeat` whether an earlier try may
     have arrived.
     """
     match outcome.kind:
@@ -57,12 +66,12 @@ def standing_after(
         case OutcomeKind.MISCONFIGURED:
             return Standing(DeliveryState.HELD, f"Waiting: {outcome.message}")
         case OutcomeKind.UNKNOWN:
-            when = next_try(tries, outcome, now) if in_doubt == InDoubt.AGAIN else None
+            when = next_try(tries, outcome, now, schedule) if in_doubt == InDoubt.AGAIN else None
             if when is None:
                 return Standing(DeliveryState.UNKNOWN, outcome.message)
             return Standing(DeliveryState.QUEUED, outcome.message, when, maybe_repeat=True)
         case OutcomeKind.RETRY:
-            when = next_try(tries, outcome, now)
+            when = next_try(tries, outcome, now, schedule)
             if when is None and maybe_repeat:
                 # Later tries failed, but the first of them may have arrived.
                 return Standing(DeliveryState.UNKNOWN, f"Given up after {tries} tries. {outcome.message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations import connectors
-from integrations.kit.contract import Call, Outcome, OutcomeKind, Payload, Request, Response
+from integrations.kit.contract import Call, Outcome, OutcomeKind, Payload, Request, Response, retry
 from integrations.kit.flow import run
 from integrations.kit.registry import connector
+from integrations.standing import standing_after
 
 FOLDER = Path(connectors.__path__[0]) / "convertro"
 RULES: list[dict[str, Any]] = json.loads((FOLDER / "rules_cases.json").read_text("utf-8"))
@@ -56,6 +58,21 @@ def test_the_table_holds_all_recorded_cases_and_marks_where_we_differ() -> None:
 def test_the_server_says_the_same_as_the_page(case: dict[str, Any]) -> None:
     message = {"type": case["type"], "context": {"device": {"id": "D1"}}, **case["payload"]}
     assert served(case["settings"], message) == case["server"]
+
+
+def test_what_decides_nothing_is_tried_for_four_hours() -> None:
+    now = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
+    waits: list[list[float]] = [[], []]
+    for round_ in waits:
+        for tries in range(1, 100):
+            standing = standing_after(tries, retry("busy"), now, schedule=CONVERTRO.manifest.try_seconds)
+            if standing.next_try_at is None:
+                assert standing.state == "exhausted"
+                break
+            round_.append((standing.next_try_at - now).total_seconds())
+    assert 0.8 * 4 * 3600 <= sum(waits[0]) <= 1.2 * 4 * 3600
+    assert waits[0] != waits[1], "the waits are random"
+    assert sum(CONVERTRO.manifest.try_seconds) == 4 * 3600
 
 
 json_values = st.recursive(
