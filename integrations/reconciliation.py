@@ -277,6 +277,21 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
     )
 
 
+def doubt_known(delivery_ids: Iterable[int]) -> int:
+    """Deliveries in doubt that the client, asked by its own id, knows: they are delivered. How many that were."""
+    now = timezone.now()
+    return Delivery.objects.filter(
+        pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state=DeliveryState.UNKNOWN
+    ).update(
+        state=DeliveryState.DELIVERED,
+        delivered_at=now,
+        reason="The client was asked, and knows it.",
+        next_try_at=None,
+        lease_until=None,
+        next_poll_at=first_poll_at(now),
+    )
+
+
 def first_poll_at(delivered_at: dt.datetime) -> dt.datetime | None:
     """When to ask for the verdict on a delivery for the first time; None where polling is switched off."""
     if not settings.VERDICT_POLLING:

@@ -51,13 +51,19 @@ class Kind:
     activity, writes the next rows after `activity.prepared_to` and moves it on; False when there are no more. `work(activity,
     items)` acts on rows and returns item id to Result. Both run inside a transaction that is theirs alone. With `waits` a
     person is asked between the two. ActivityError from either ends the activity.
+
+    What has to be learnt from outside is asked by `ask(activity, items)`, of so many rows at once as `batch` says, with no
+    transaction open; its value is the third argument of `work`. Rows that `work` then says nothing of wait, and are asked for
+    again after a pause.
     """
 
     name: str
     label: str
     preparer: Callable[[], Preparer]
-    work: Callable[[Activity, Sequence[ActivityItem]], Mapping[int, Result]]
+    work: Callable[..., Mapping[int, Result]]
     waits: bool = False
+    ask: Callable[[Activity, Sequence[ActivityItem]], Any] | None = None
+    batch: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 200
 LEASE_SECONDS = 30
+# What must be asked outside may take so long; where nothing can be learnt for now, it is asked again after a pause.
+ASKING_SECONDS = 60
+PAUSE_SECONDS = 15
 # A worker lets others have their turn after this.
 SLICE_SECONDS = 5.0
 OUR_FAULT = "Our own software failed on this one. It can be tried again."
@@ -69,13 +73,13 @@ def activity_work(activity_id: int, kinds: Mapping[str, Kind]) -> None:
                     alone -= 1
                 else:
                     alone = BATCH
-            if not more:
+            if not more or turn.paused:
                 return
             if time.monotonic() > turn_ends and not turn.preparing:
                 wake(WORK_TASK, activity_id)
                 return
     finally:
-        _let_go(activity_id, fence)
+        _let_go(activity_id, fence, PAUSE_SECONDS if turn.paused else 0)
 
 
 def _claim(activity_id: int) -> int | None:
@@ -92,8 +96,9 @@ def _claim(activity_id: int) -> int | None:
         return activity.fence
 
 
-def _let_go(activity_id: int, fence: int) -> None:
-    Activity.objects.filter(pk=activity_id, fence=fence).update(lease_until=None)
+def _let_go(activity_id: int, fence: int, pause_s: float) -> None:
+    until = timezone.now() + dt.timedelta(seconds=pause_s) if pause_s else None
+    Activity.objects.filter(pk=activity_id, fence=fence).update(lease_until=until)
 
 
 class _Turn:
@@ -102,10 +107,13 @@ class _Turn:
     def __init__(self, activity_id: int, fence: int, kinds: Mapping[str, Kind]) -> None:
         self.activity_id, self.fence, self.kinds = activity_id, fence, kinds
         self.preparing = False
+        self.paused = False
+        self._kind = kinds.get(Activity.objects.only("kind").get(pk=activity_id).kind)
         self._prepare: Preparer | None = None
 
     def step(self, limit: int) -> bool:
         """One batch in one transaction; False when there is nothing left for this worker."""
+        asked = self._ask(limit) if self._kind is not None and self._kind.ask is not None else ()
         with transaction.atomic():
             activity = _held(self.activity_id, self.fence)
             if activity is None:
@@ -119,9 +127,19 @@ class _Turn:
                 self._prepare = self._prepare or kind.preparer()
                 _prepare(activity, self._prepare, waits=kind.waits)
             else:
-                _work_batch(activity, kind, limit)
+                self.paused = not _work_batch(activity, kind, limit, asked)
             activity.save()
             return activity.state in AT_WORK
+
+    def _ask(self, limit: int) -> tuple[Any, ...]:
+        """What the kind learns of the next rows, with no transaction open."""
+        activity = Activity.objects.filter(pk=self.activity_id, fence=self.fence, state=ActivityState.RUNNING).first()
+        if activity is None or activity.cancel_requested or self._kind is None or self._kind.ask is None:
+            return ()
+        until = timezone.now() + dt.timedelta(seconds=ASKING_SECONDS)
+        Activity.objects.filter(pk=self.activity_id, fence=self.fence).update(lease_until=until)
+        items = _next(activity, self._kind, limit)
+        return (self._kind.ask(activity, items),) if items else ()
 
 
 def _held(activity_id: int, fence: int) -> Activity | None:
@@ -167,18 +185,29 @@ def _copy_failed(activity: Activity) -> bool:
     return bool(rows)
 
 
-def _work_batch(activity: Activity, kind: Kind, limit: int) -> None:
-    items = list(ActivityItem.objects.filter(activity=activity, state=ItemState.WAITING).order_by("subject")[:limit])
+def _next(activity: Activity, kind: Kind, limit: int) -> list[ActivityItem]:
+    waiting = ActivityItem.objects.filter(activity=activity, state=ItemState.WAITING).order_by("subject")
+    return list(waiting[: min(limit, kind.batch)])
+
+
+def _work_batch(activity: Activity, kind: Kind, limit: int, asked: tuple[Any, ...]) -> bool:
+    """False where nothing could be done for now."""
+    items = _next(activity, kind, limit)
     if not items:
         activity_end(activity, ActivityState.DONE)
-        return
+        return True
+    if kind.ask is not None and not asked:
+        # It began to run in this very step: it is asked first in the next one.
+        return True
     try:
         with transaction.atomic():
-            results = kind.work(activity, items)
+            results = kind.work(activity, items, *asked)
     except ActivityError as error:
         _fail(activity, str(error))
-        return
+        return True
+    items = [item for item in items if item.pk in results]
     _record(activity, items, results)
+    return bool(items)
 
 
 def _record(activity: Activity, items: Sequence[ActivityItem], results: Mapping[int, Result]) -> None:

@@ -9,6 +9,8 @@ from django.utils.safestring import SafeString
 
 from integrations.admin.bulk_forms import CHANGE_DELIVERY, CHANGE_LEAD, DELIVERY_ASKINGS, LEAD_ASKINGS
 from integrations.bulk import activity_label
+from integrations.comparison import NAME as COMPARE
+from integrations.comparison import comparison_sentence
 from integrations.models import Integration
 from leads.activity import Progress
 from leads.admin.badges import badge, short
@@ -29,6 +31,8 @@ ITEM_TONES = {ItemState.WAITING: "busy", ItemState.DONE: "good", ItemState.FAILE
 
 def activity_badge(activity: Activity) -> SafeString:
     """Its state; one that is done with rows that failed says so."""
+    if activity.state == ActivityState.DONE and activity.failed and activity.kind == COMPARE:
+        return badge(f"Done, {activity.failed:,} to look at", "wait")
     if activity.state == ActivityState.DONE and activity.failed:
         return badge(f"Done, {activity.failed:,} failed", "wait")
     return badge(activity.get_state_display(), STATE_TONES[ActivityState(activity.state)], activity.reason)
@@ -56,6 +60,9 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
         return f"{label} with the mapping of then"
     if activity.kind == "export":
         return f"{label} as {str(params.get('format', 'csv')).upper()}"
+    if activity.kind == COMPARE:
+        clients = ", ".join(names[pk] for pk in params.get("integrations", ()) if pk in names)
+        return f"{label} with {short(clients, 100)}" + (", changing nothing" if params.get("dry_run") else "")
     there = [names[pk] for pk in params.get("integrations", ()) if pk in names]
     if there:
         return (
@@ -69,7 +76,7 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
 def activity_noun(activity: Activity) -> str:
     if activity.kind == "import":
         return "row"
-    return "delivery" if activity.kind in DELIVERY_ASKINGS else "lead"
+    return "delivery" if activity.kind in DELIVERY_ASKINGS or activity.kind == COMPARE else "lead"
 
 
 def right_for(activity: Activity) -> str:
@@ -79,7 +86,7 @@ def right_for(activity: Activity) -> str:
     asking = LEAD_ASKINGS.get(activity.kind) or DELIVERY_ASKINGS.get(activity.kind)
     if asking is not None:
         return asking.right
-    return CHANGE_DELIVERY if activity.kind in DELIVERY_ASKINGS else CHANGE_LEAD
+    return CHANGE_DELIVERY if activity.kind in DELIVERY_ASKINGS or activity.kind == COMPARE else CHANGE_LEAD
 
 
 def sentence(activity: Activity, progress: Progress) -> str:
@@ -96,6 +103,8 @@ def sentence(activity: Activity, progress: Progress) -> str:
         return f"{total} are being worked on. You can leave this page; it goes on."
     if state == ActivityState.FAILED:
         return activity.reason
+    if activity.kind == COMPARE and state == ActivityState.DONE:
+        return comparison_sentence(activity)
     parts = [f"{progress.done:,} done"]
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     parts += [f"{progress.skipped:,} left out"] if progress.skipped else []

@@ -121,6 +121,7 @@ class DeliveringCampaignAdmin(CampaignAdmin):
                     "numbers": numbers[job.pk],
                     "ago": _ago(numbers[job.pk].last_verdict),
                     "can_test": connector is not None and connector.check is not None,
+                    "can_compare": connector is not None and connector.poll is not None,
                 }
             )
         return rows

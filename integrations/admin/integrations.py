@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin.badges import integration_badge
+from integrations.admin.compare_page import compare_page
 from integrations.admin.configure import configure_page
 from integrations.admin.dialogs import preview_dialog, test_lead_dialog, values_dialog
 from integrations.admin.drift_page import drift_page
@@ -167,6 +168,7 @@ class IntegrationAdmin(ModelAdmin):
             "test_lead": test_lead_dialog,
             "drift": drift_page,
             "versions": versions_page,
+            "compare": compare_page,
         }
         post_only = {"check", "look", "values"}
 

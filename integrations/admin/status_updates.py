@@ -17,6 +17,8 @@ from leads.admin.filters import DaysFilter
 from leads.rights import may_see_personal_data
 from leads.skin import ChoicesDropdownFilter, ModelAdmin
 
+EARLY = "A lead that is not recorded as sent here (yet): it is applied once that is"
+
 
 @admin.register(StatusUpdate)
 class StatusUpdateAdmin(ModelAdmin):
@@ -85,7 +87,7 @@ class StatusUpdateAdmin(ModelAdmin):
     def about(self, update: StatusUpdate) -> SafeString | str:
         delivery = update.delivery
         if delivery is None:
-            return "Nobody knows what it is about"
+            return EARLY if update.about else "Nobody knows what it is about"
         if delivery.lead_id is None:
             return f"Delivery {delivery.pk}"
         return format_html(

@@ -18,6 +18,7 @@ from integrations.admin.badges import (
     VERDICT_TONES,
 )
 from integrations.bulk import DELIVERY_ACTIONS
+from integrations.comparison import NAME as COMPARE
 from integrations.models import Attempt, Delivery, DeliveryState, StatusUpdate, VerdictState
 from integrations.waiting import repeat_words, waiting_words
 from leads.admin.timeline import Entry, Exchange, Try
@@ -112,7 +113,7 @@ def activity_entries(lead: Lead, delivery_ids: Sequence[int]) -> list[Entry]:
     """
     latest = Activity.objects.exclude(kind="import").order_by("-pk")[:ACTIVITIES_LOOKED_AT]
     found = {activity.pk: activity for activity in latest}
-    of_deliveries = [pk for pk, activity in found.items() if activity.kind in DELIVERY_ACTIONS]
+    of_deliveries = [pk for pk, activity in found.items() if activity.kind in (*DELIVERY_ACTIONS, COMPARE)]
     of_leads = [pk for pk in found if pk not in set(of_deliveries)]
     items = ActivityItem.objects.filter(
         Q(activity__in=of_leads, subject=lead.pk) | Q(activity__in=of_deliveries, subject__in=delivery_ids)
