@@ -6,9 +6,12 @@ The gate is two columns of the integration, closed_until and closed_reason: docs
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
 
@@ -85,15 +88,16 @@ def integration_allowance(integration: Integration, wanted: int, now: dt.datetim
     if opening is not None:
         _close(fresh, "It is out of hours.", opening)
         return 0
-    left = wanted
-    for cap, since, until, words in _caps(fresh, now):
-        sure, doubt = _gone_out(fresh, since)
+    left, caps = wanted, _caps(fresh, now)
+    counted = _counted(fresh, [since for _, since, _, _ in caps])
+    for place, (cap, _, until, words) in enumerate(caps):
+        sure, doubt, sending = counted[f"sure_{place}"], counted[f"doubt_{place}"], counted["sending"]
         if sure + doubt >= cap:
             in_doubt = f", {doubt:,} of them in doubt" if doubt else ""
             # It goes on when the day or week is over, and it is in hours then.
             _close(fresh, f"{words}{in_doubt}.", until and (next_opening(fresh, until) or until))
             return 0
-        left = min(left, cap - sure - doubt - _sending(fresh))
+        left = min(left, cap - sure - doubt - sending)
     if fresh.closed_reason:
         _close(fresh, "", None)
     return max(left, 0)
@@ -122,23 +126,31 @@ def _caps(integration: Integration, now: dt.datetime) -> list[tuple[int, dt.date
     return found
 
 
-def _gone_out(integration: Integration, since: dt.datetime | None) -> tuple[int, int]:
-    """How many the client has for sure, and how many it may have, of those sent since then."""
-    sent = Delivery.objects.filter(integration=integration.pk, test=False)
+def _counted(integration: Integration, spans: Sequence[dt.datetime | None]) -> dict[str, int]:
+    """How many the client has for sure, how many it may have, for each span, and how many are being sent.
+
+    One statement, so that what goes from one to the other meanwhile is counted once, and not missed.
+    """
+    sent = Delivery.objects.filter(integration=integration.pk, test=False).order_by()
     doubt = sent.filter(state=DeliveryState.UNKNOWN)
-    if since is None:
-        return sent.filter(delivered_at__isnull=False).count(), doubt.count()
-    return sent.filter(delivered_at__gte=since).count(), _in_doubt_since(doubt, since).count()
+    numbers = {"sending": _number(sent.filter(state=DeliveryState.SENDING))}
+    for place, since in enumerate(spans):
+        sure = sent.filter(delivered_at__isnull=False) if since is None else sent.filter(delivered_at__gte=since)
+        numbers[f"sure_{place}"] = _number(sure)
+        numbers[f"doubt_{place}"] = _number(doubt if since is None else _in_doubt_since(doubt, since))
+    row: Any = Integration.objects.filter(pk=integration.pk).values(**numbers).get()
+    return dict(row)
+
+
+def _number(deliveries: QuerySet[Delivery]) -> Coalesce:
+    found = deliveries.values("integration").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(found), 0)
 
 
 def _in_doubt_since(doubt: QuerySet[Delivery], since: dt.datetime) -> QuerySet[Delivery]:
     # The last try says when; of one whose worker died there is none, but the end of its lease.
     tried = Attempt.objects.filter(delivery=OuterRef("pk"), started_at__gte=since)
     return doubt.filter(Q(lease_until__gte=since) | Exists(tried))
-
-
-def _sending(integration: Integration) -> int:
-    return Delivery.objects.filter(integration=integration.pk, test=False, state=DeliveryState.SENDING).count()
 
 
 def _close(integration: Integration, reason: str, until: dt.datetime | None) -> None:
