@@ -19,13 +19,16 @@ from django.template.response import TemplateResponse
 
 from leads.access import api_key_issue, api_key_rotate, api_keys_good
 from leads.history import record
-from leads.models import Campaign, Field, FieldType, Form, Link, Publisher
+from leads.models import Campaign, Field, FieldType, Form, Link, Publisher, Source
+from leads.tracking.snippet import snippet
 
 GRANT = "https://convertr.cvtr.io/grants/api_key"
 VERSION = "2.4"
 OVERLAP_HOURS = 24
 KEY_PLACE = "YOUR_API_KEY"
 TABS = (("tracking", "Tracking"), ("credentials", "API Credentials"))
+# For staff: what goes on the client's site is none of a publisher's business.
+WEBSITE = ("website", "Website")
 _SAMPLES = {
     FieldType.EMAIL: "robin@example.com",
     FieldType.TELEPHONE: "(+44)02079460018",
@@ -63,6 +66,8 @@ class Desk:
     may_rotate: bool
     base: str
     back: str
+    sources: Sequence[Source] | None = None
+    """What goes on a site, for those who may see it."""
     context: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +79,8 @@ def tracking_page(desk: Desk) -> HttpResponse:
     form = next((each for each in forms if str(each.pk) == asked), forms[0] if forms else None)
     new_key = _new_key(desk) if request.method == "POST" else ""
     tab = request.GET.get("tab", TABS[1][0])
-    if tab not in dict(TABS):
+    tabs = TABS if desk.sources is None else (*TABS, WEBSITE)
+    if tab not in dict(tabs):
         raise Http404
     links = list(desk.campaign.links.all())
     context = {
@@ -86,7 +92,8 @@ def tracking_page(desk: Desk) -> HttpResponse:
         "publishers": desk.publishers if len(desk.publishers) > 1 else (),
         "forms": forms,
         "form": form,
-        "tabs": [(key, name, _address(desk, form, tab=key), key == tab) for key, name in TABS],
+        "tabs": [(key, name, _address(desk, form, tab=key), key == tab) for key, name in tabs],
+        "sources": [(source, snippet(settings.INSTANCE_URL, source.write_key)) for source in desk.sources or ()],
         "tab": tab,
         "address": _address(desk, form, tab=tab),
         "path": request.path,

@@ -9,6 +9,7 @@ from integrations.admin import (
     notice_targets,
     notices,
     reason_codes,
+    sources,
     status_updates,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "notice_targets",
     "notices",
     "reason_codes",
+    "sources",
     "status_updates",
 ]

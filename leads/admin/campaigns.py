@@ -17,6 +17,7 @@ from leads.access import api_keys_good
 from leads.admin.badges import badge, campaign_badge, flag_badge, moment, status_badge
 from leads.admin.keys import keys_page, keys_summary
 from leads.admin.leads import lead_person, masked_person
+from leads.admin.sources import source_add, sources_tab
 from leads.models import Advertiser, Campaign, CampaignPublisher, Lead, Link, Publisher, Status
 from leads.rights import may_see_personal_data
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, RelatedDropdownFilter, TabularInline, action
@@ -77,6 +78,7 @@ class CampaignAdmin(ModelAdmin):
         ("leads", "Leads"),
         ("form", "Form"),
         ("publishers", "Publishers"),
+        ("sources", "Sources"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
@@ -89,6 +91,7 @@ class CampaignAdmin(ModelAdmin):
             path("<int:campaign_id>/leads/", wrap(self.leads_view), name=name("leads")),
             path("<int:campaign_id>/form/", wrap(self.form_view), name=name("form")),
             path("<int:campaign_id>/publishers/", wrap(self.publishers_view), name=name("publishers")),
+            path("<int:campaign_id>/sources/", wrap(self.sources_view), name=name("sources")),
             path("<int:campaign_id>/settings/", wrap(self.settings_view), name=name("settings")),
             path("<int:campaign_id>/tracking/", wrap(self.tracking_view), name=name("tracking")),
             *super().get_urls(),
@@ -184,6 +187,15 @@ class CampaignAdmin(ModelAdmin):
         }
         return self.tab(request, campaign, "publishers", context)
 
+    def sources_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        """Where tracked events come from. POST: name, for a new one."""
+        campaign = self.campaign(request, campaign_id)
+        if not self._may(request, "source"):
+            raise PermissionDenied
+        if request.method == "POST":
+            return source_add(request, campaign)
+        return self.tab(request, campaign, "sources", sources_tab(request, campaign))
+
     def settings_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         """The campaign's own form: name, status, forms, publishers, links."""
         return super().change_view(request, str(campaign_id), "", {"title": "Settings"})  # type: ignore[no-any-return]
@@ -205,6 +217,7 @@ class CampaignAdmin(ModelAdmin):
             base="admin/base_site.html",
             context={**self.admin_site.each_context(request), "opts": self.opts, "original": campaign},
             back=reverse("admin:leads_campaign_change", args=[campaign.pk]),
+            sources=list(campaign.sources.filter(enabled=True)) if self._may(request, "source") else None,
         )
         return tracking_page(desk)
 
@@ -220,8 +233,11 @@ class CampaignAdmin(ModelAdmin):
     def tab(self, request: HttpRequest, campaign: Campaign, key: str, context: dict[str, Any]) -> HttpResponse:
         """One tab of the campaign's page."""
         counts = {"publishers": campaign.contracts.count()}
-        if self._may(request, "lead"):
+        hidden = {name for name, model in (("leads", "lead"), ("sources", "source")) if not self._may(request, model)}
+        if "leads" not in hidden:
             counts["leads"] = Lead.objects.filter(campaign=campaign).count()
+        if "sources" not in hidden:
+            counts["sources"] = campaign.sources.count()
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -232,7 +248,7 @@ class CampaignAdmin(ModelAdmin):
             "tabs": [
                 (name, self.tab_address(each, campaign.pk), each == key, counts.get(each))
                 for each, name in self.tabs
-                if each != "leads" or self._may(request, "lead")
+                if each not in hidden
             ],
             "tab": key,
             "may_change": self.has_change_permission(request, campaign),

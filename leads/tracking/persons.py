@@ -24,7 +24,7 @@ MAX_TRAITS_BYTES = 64 * 1024
 # From so many events on, persons count as equally large when two become one.
 _MANY = 10_000
 _CHUNK = 2_000
-_EARLIEST, _LATEST = (moment.replace(tzinfo=dt.UTC) for moment in (dt.datetime.min, dt.datetime.max))
+_EARLIEST, _LATEST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 class TrackedEvent(NamedTuple):
