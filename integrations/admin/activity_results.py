@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 
-from integrations.admin.activity_words import activity_noun, item_badge
+from integrations.admin.activity_words import activity_noun, item_badge, item_label
 from leads.activity import activity_results
 from leads.admin.badges import short
 from leads.admin.leads import lead_person, masked_person
@@ -37,7 +37,7 @@ def results_page(activity: Activity, request: HttpRequest, *, clear: bool) -> di
     return {
         "results": [_row(activity, item, clear=clear) for item in items[:PAGE]],
         "tabs": [
-            (ItemState(key).label if key else "All", count, _query(key), key == state)
+            (item_label(activity, key) if key else "All", count, _query(key), key == state)
             for key, count in counts.items()
             if not key or count or key == state
         ],
@@ -64,7 +64,7 @@ def _row(activity: Activity, item: ActivityItem, *, clear: bool) -> dict[str, An
         "lead": item.lead_id,
         "link": reverse("admin:leads_lead_change", args=[item.lead_id]) if item.lead_id else "",
         "who": who,
-        "badge": item_badge(item.state),
+        "badge": item_badge(activity, item.state),
         "lines": list(_lines(item, clear=clear)),
     }
 

@@ -38,8 +38,15 @@ def activity_badge(activity: Activity) -> SafeString:
     return badge(activity.get_state_display(), STATE_TONES[ActivityState(activity.state)], activity.reason)
 
 
-def item_badge(state: str) -> SafeString:
-    return badge(ItemState(state).label, ITEM_TONES[ItemState(state)])
+def item_label(activity: Activity, state: str) -> str:
+    """A row's state. What a comparison left for a person did not fail."""
+    looked = activity.kind == COMPARE and state == ItemState.FAILED
+    return "To look at" if looked else str(ItemState(state).label)
+
+
+def item_badge(activity: Activity, state: str) -> SafeString:
+    tone = "wait" if activity.kind == COMPARE and state == ItemState.FAILED else ITEM_TONES[ItemState(state)]
+    return badge(item_label(activity, state), tone)
 
 
 def integration_names(activities: Iterable[Activity]) -> Mapping[int, str]:

@@ -40,6 +40,8 @@ def test_a_comparison_is_begun_from_the_integration_s_menu_and_shows_what_is_lef
     activity_work(activity.pk)
     shown = text(browser_client.get(answers[0]["Location"]))
     assert "Compare with Acme EU" in shown
+    assert "To look at" in shown
+    assert "Failed" not in shown
     assert "1 compared: 0 equal, 0 changed, 0 differ and are left for a person, 1 not answered." in shown
     assert "Delivered, but the client gave no id: it can’t be asked about." in shown
 

@@ -144,7 +144,7 @@ spoken = st.builds(
 
 
 @given(said=st.lists(spoken, min_size=1, max_size=6, unique_by=lambda word: word[3] or object()), data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
 def test_no_order_or_mix_of_pushes_and_polls_changes_what_the_words_come_to(
     delivery: Delivery, said: list[tuple[VerdictState, str, int, str, StatusUpdate.Via, bool]], data: st.DataObject
 ) -> None:
