@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from celery import current_app
 from django.db import transaction
@@ -28,8 +28,12 @@ class _Waker:
         self._lock = threading.Lock()
         self._something = threading.Event()
         self._thread: threading.Thread | None = None
+        self.here: dict[str, Callable[..., object]] = {}
 
     def wake(self, task: str, args: tuple[Hashable, ...]) -> None:
+        if task in self.here:
+            self.here[task](*args)
+            return
         with self._lock:
             self._waiting[(task, args)] = None
             if self._thread is None or not self._thread.is_alive():
@@ -55,6 +59,14 @@ class _Waker:
 
 
 _waker = _Waker()
+
+
+def followed_here(task: str, begin: Callable[..., object]) -> None:
+    """From now on this process, a worker, follows wake-ups for a task by itself: `begin` gets their arguments and never waits.
+
+    A message to itself, or to a colleague, costs more than to begin. Colleagues join with what their own sweeps find.
+    """
+    _waker.here[task] = begin
 
 
 def wake(task: str, *args: Hashable) -> None:

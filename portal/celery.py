@@ -40,6 +40,16 @@ app.conf.beat_scheduler = "celery.beat:Scheduler"
 LEAVE_SECONDS = 20
 
 
+@signals.worker_init.connect
+def worker_prepare(**_: Any) -> None:
+    """What a process that works tasks does by itself, without a message."""
+    from integrations.delivery import DELIVER_TASK
+    from integrations.dispatch import integration_begin
+    from leads.wake import followed_here
+
+    followed_here(DELIVER_TASK, integration_begin)
+
+
 @signals.worker_shutting_down.connect
 def _leave(**_: Any) -> None:
     """Let deliveries come to their end, in a thread: the signal's own must not wait."""

@@ -14,6 +14,7 @@ from celery import Celery, beat
 from celery.worker import WorkController
 
 from integrations.dispatch import deliveries_leave
+from portal.celery import worker_prepare
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class EmbeddedTasks:
         self._beat: Any = beat.EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
 
     def start(self) -> None:
+        worker_prepare()
         self._thread.start()
         self._beat.start()
 
