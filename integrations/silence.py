@@ -13,6 +13,7 @@ import datetime as dt
 import zoneinfo
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from django.db import connection, models
@@ -101,10 +102,15 @@ def _is_silent(campaign: Campaign, last: dt.datetime, now: dt.datetime) -> bool:
     # Each slot counts for one at the most: before so many have passed nothing needs to be looked up.
     if now - last < campaign.silence_times * SLOT or now - last > LONGEST:
         return False
-    zone = zoneinfo.ZoneInfo(campaign.time_zone)
+    week = week_before(campaign.pk, last, campaign.time_zone)
+    return gaps_missed(week, last, now, zoneinfo.ZoneInfo(campaign.time_zone)) >= campaign.silence_times
+
+
+@lru_cache(maxsize=500)
+def week_before(campaign_id: int, last: dt.datetime, time_zone: str) -> Week:
+    """What is usual, going by the time up to a campaign's last lead; it stays the same until the next one comes."""
     since = last - KNOWN
-    week = usual_week(busy_slots(campaign.pk, since, last), since, last, zone)
-    return gaps_missed(week, last, now, zone) >= campaign.silence_times
+    return usual_week(busy_slots(campaign_id, since, last), since, last, zoneinfo.ZoneInfo(time_zone))
 
 
 def busy_slots(campaign_id: int, since: dt.datetime, until: dt.datetime) -> list[dt.datetime]:

@@ -244,6 +244,19 @@ def test_a_mail_whose_sender_died_goes_out_again_with_the_same_message_id(
     assert first["Message-ID"] == second["Message-ID"]
 
 
+def test_a_slow_mail_server_gets_each_mail_once(
+    integration: Integration, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("erin", "zoe", "kim"):
+        NoticeTarget.objects.create(name=name, email=f"{name}@example.test")
+    stop(integration)
+    # Each mail takes more than half of the time that a worker has for all of them.
+    monkeypatch.setattr("integrations.mails.LEASE_SECONDS", 0)
+    all_round()
+    assert sorted(mail["To"].split("@")[0] for mail in mail_server.mails) == ["erin", "kim", "zoe"]
+    assert set(NoticeMessage.objects.values_list("tries", flat=True)) == {1}
+
+
 def test_without_a_mail_server_mail_waits_and_says_why(integration: Integration, settings: LazySettings) -> None:
     settings.EMAIL_URL = ""
     NoticeTarget.objects.create(name="Erin", email="erin@example.test")

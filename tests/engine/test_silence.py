@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from integrations.models import Delivery, Integration, Notice, NoticeKind, NoticeStep, VerdictState
-from integrations.silence import busy_slots, gaps_missed, silence_look, usual_week
+from integrations.silence import busy_slots, gaps_missed, silence_look, usual_week, week_before
 from integrations.verdict_shares import is_run, verdict_shares_look
 from leads.database import insert_rows, uuid7
 from leads.models import Campaign, Lead, Status
@@ -82,6 +82,12 @@ def test_the_clock_that_is_set_back_shifts_no_hour() -> None:
 
 
 # --- on rows ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_week_of_another_test() -> None:
+    """Rolled back tests use the same ids again; a portal never does."""
+    week_before.cache_clear()
 
 
 @pytest.fixture
