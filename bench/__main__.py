@@ -80,7 +80,8 @@ def said_conditions(bench: sections.Bench, size: sections.Size) -> str:
     durable = ", ".join(f"{name}={value}" for name, value in bench.servers.durability.items())
     return (
         f"{cores} cores for the portal, its servers, the load and the client together; PostgreSQL {bench.servers.version} "
-        f"({durable}); Python {platform.python_version()}; {size.rounds} rounds of {size.leads:,} leads."
+        f"({durable}); Python {platform.python_version()}; {size.rounds} round{'s' if size.rounds > 1 else ''} of "
+        f"{size.leads:,} leads. Other programs took {bench.elsewhere():.0%} of the machine's cores meanwhile."
     )
 
 

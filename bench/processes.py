@@ -141,3 +141,9 @@ def cpu_s(roots: Iterable[int], *, without: int = 0) -> float:
                 own = int(stat[11]) + int(stat[12])
                 ticks += int(stat[13]) + int(stat[14]) + (own if pid != without else 0)
     return ticks / TICKS
+
+
+def busy_s() -> float:
+    """Seconds that all cores of the machine together have worked since it started, for whomever."""
+    user, nice, system, _, _, irq, softirq, *_ = (int(part) for part in Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq) / TICKS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ from typing import Any
 from bench import engine
 from bench.figures import Figure
 from bench.portal import Portal, portal
-from bench.processes import Child, cpu_s
+from bench.processes import Child, busy_s, cpu_s
 from bench.profiling import profile
 from bench.servers import Servers, servers
 
@@ -49,6 +51,14 @@ class Bench:
         self._stack = stack
         self.directory = directory
         self.size = size
+        self._began = time.monotonic(), busy_s(), cpu_s([os.getpid()])
+
+    def elsewhere(self) -> float:
+        """Which share of the cores' time other programs have taken since the bench began: what disturbs it."""
+        began, busy, own = self._began
+        ours = cpu_s([os.getpid(), self.servers.postgres_pid, self.servers.redis_pid]) - own
+        cores = os.cpu_count() or 1
+        return max(busy_s() - busy - ours, 0) / ((time.monotonic() - began) * cores)
 
     @cached_property
     def servers(self) -> Servers:
