@@ -13,17 +13,25 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from integrations.admin.bulk_forms import Asking
 from integrations.bulk import DELIVERY_ACTIONS, LEAD_ACTIONS, bulk_dry_run, bulk_start
+from integrations.handing_over import DELIVER, RESEND
+from integrations.models import Integration
+from integrations.releasing import release_words
 from integrations.selections import DeliverySelection, Selection
 from leads.activity import ActivityError
 from leads.admin.filters import number
 from leads.admin.flagging import counted
 from leads.database import uuid7
+
+# Of leads: what goes out at each integration's release rate.
+AT_A_RATE = (DELIVER.name, RESEND.name)
+SPREAD_SHOWN = 10
 
 
 def bulk_urls(model_admin: Any, askings: Mapping[str, Asking]) -> list[Any]:
@@ -147,6 +155,7 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking) -> HttpRespons
         "cant": sorted(report.cant.items(), key=lambda reason: -reason[1]) if report else [],
         "cant_count": sum(report.cant.values()) if report else 0,
         "asks_for": asks_for,
+        "spread": _spread(asking.name, rows, report.will, standing.params()) if report else [],
     }
     if only_asking:
         return TemplateResponse(request, "console/bulk_dry_run.html", {**context, "oob": True})
@@ -160,6 +169,21 @@ def _page(model_admin: Any, request: HttpRequest, asking: Asking) -> HttpRespons
         "all_of_them": "all" in request.GET,
     }
     return TemplateResponse(request, "console/bulk.html", context)
+
+
+def _spread(name: str, rows: QuerySet[Any], will: int, params: Mapping[str, Any]) -> list[str]:
+    """How long it takes where what is let out, or sent again, goes at a rate: a line for each integration."""
+    counts: dict[int, int] = {}
+    if name in DELIVERY_ACTIONS:
+        counts = dict(rows.order_by().values_list("integration").annotate(count=Count("pk"))[:SPREAD_SHOWN])
+    elif name in AT_A_RATE:
+        counts = dict.fromkeys(params.get("integrations", ())[:SPREAD_SHOWN], will)
+    found = []
+    for integration in Integration.objects.filter(pk__in=counts).order_by("pk"):
+        # What can't be done is not counted out for each: at the most so many.
+        if words := release_words(min(counts[integration.pk], will), integration):
+            found.append(words if len(counts) == 1 else f"{integration.name}: {words}")
+    return found
 
 
 def _campaign(selection: Any) -> int | None:

@@ -158,6 +158,24 @@ def test_a_possible_repeat_is_marked_in_words_on_every_page_of_it(
         assert "The client may have it twice." in text(browser_client.get(where)), where
 
 
+@pytest.mark.parametrize(("action", "state"), [("release", "held"), ("replay", "refused")])
+def test_who_lets_out_many_at_once_is_told_beforehand_how_long_it_takes(
+    browser_client: Client,
+    integration: Integration,
+    lead_make: MakeLead,
+    delivery_make: MakeDelivery,
+    action: str,
+    state: str,
+) -> None:
+    made = [delivery_make(lead_make(), state=state, next_try_at=None) for _ in range(4)]
+    Integration.objects.update(state=IntegrationState.ON, release_per_minute=2)
+    page_of_it = reverse("admin:integrations_delivery_bulk", args=[action])
+    asked = {"ids": ",".join(str(delivery.pk) for delivery in made)}
+    assert "4 go out over the next 2 minutes." in text(browser_client.get(page_of_it, asked))
+    Integration.objects.update(release_per_minute=0)
+    assert "go out over" not in text(browser_client.get(page_of_it, asked))
+
+
 def test_switching_on_says_how_long_what_waited_takes(
     browser_client: Client, integration: Integration, lead_make: MakeLead, delivery_make: MakeDelivery
 ) -> None:
