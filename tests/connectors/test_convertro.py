@@ -106,7 +106,7 @@ messages = st.fixed_dictionaries(
 maps = st.dictionaries(names, names | json_values) | st.lists(json_values) | json_values
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(message=messages, events=maps, hybrid=json_values, order_id=json_values)
 def test_no_message_and_no_setting_fails_it(message: Any, events: Any, hybrid: Any, order_id: Any) -> None:
     config = {"events": events, "hybridAttributionModel": hybrid, "requireOrderId": order_id, **SERVER}
