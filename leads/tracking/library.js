@@ -1,6 +1,6 @@
 // The browser library of a source, served as /t/{writeKey}.js behind what it is told (window.portalTracking) and the scripts of
-// connectors that have one. No build step, nothing else is needed; README.md says what it does. When it is served, lines that are
-// comments and the spaces before lines are left out: a text goes on in its own line here.
+// connectors that have one. docs/browser-library.md says what it does. No build step, nothing else is needed: when it is served,
+// lines that are comments and the spaces before lines are left out. So a text goes on in its own line here.
 ((window, document) => {
   "use strict";
   const MOST_ITEMS = 1000, MOST_CHARS = 1e6, MOST_MESSAGE = 30000, MOST_BATCH = 400000, MOST_AT_ONCE = 100, MOST_BEACON = 60000;
