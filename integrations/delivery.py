@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from integrations.discovery import next_pull_at, settings_problems
 from integrations.gate import SWITCHED_OFF, integration_reopen
@@ -269,12 +269,15 @@ def deliveries_due() -> list[int]:
     because it failed for too long, the probe.
     """
     now = clock.now()
-    due = Delivery.objects.filter(state=DeliveryState.QUEUED, next_try_at__lte=now)
+    due = Delivery.objects.filter(
+        integration=OuterRef("pk"), state=DeliveryState.QUEUED, next_try_at__lte=now
+    ).order_by()
     is_open = Q(closed_until__lte=now) | Q(closed_until=None, closed_reason="")
-    tested = Q(pk__in=due.filter(test=True).values("integration_id"))
+    tested = Exists(due.filter(test=True))
     probed = Q(state=IntegrationState.NEEDS_A_LOOK, failing_told=SWITCHED_OFF)
     found = Integration.objects.filter(Q(state=IntegrationState.ON) & (is_open | tested) | probed)
-    return list(found.filter(pk__in=due.values("integration_id").distinct()).values_list("pk", flat=True))
+    # A look at each integration, and not at each delivery that is due: of a closed one that may be very many.
+    return list(found.filter(Exists(due)).values_list("pk", flat=True))
 
 
 @transaction.atomic

@@ -77,6 +77,12 @@ class Delivery(models.Model):
             models.Index(
                 fields=["integration", "next_try_at"], name="delivery_due", condition=models.Q(state="queued")
             ),
+            # Test leads that are due, which pass a gate that others wait at.
+            models.Index(
+                fields=["integration", "next_try_at"],
+                name="delivery_due_tests",
+                condition=models.Q(state="queued", test=True),
+            ),
             models.Index(fields=["lease_until"], name="delivery_leased", condition=models.Q(state="sending")),
             models.Index(fields=["integration", "id"], name="delivery_held", condition=models.Q(state="held")),
             # What waits for a time that is known.
