@@ -51,7 +51,8 @@ class _WithinBudget:
 
     def __init__(self, session: Session, connector: Connector, host: str) -> None:
         self._session = session
-        self._budgets = connector.manifest.budgets
+        # The narrower ones first: a call that one of them forbids takes nothing from the budget of all calls.
+        self._budgets = sorted(connector.manifest.budgets, key=lambda budget: budget.name == "call")
         self._host = host
 
     async def send(self, request: Request) -> Response:

@@ -81,6 +81,7 @@ def _show(
         "title": f"Configure {integration.name}",
         "badge": integration_badge(integration),
         "can_check": connector.check is not None,
+        "can_compare": connector.poll is not None and integration.state != IntegrationState.NEEDS_SETUP,
         "conflict": conflict,
         "opened_with": request.POST.get("opened_with") or page_seal(integration),
         "form": form,

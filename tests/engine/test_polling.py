@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from integrations.models import Delivery, Integration, StatusUpdate
 from integrations.polling import integration_poll, integrations_to_poll
 from integrations.processr import leads_process
 from integrations.reconciliation import verdicts_apply
+from leads import limits
 from leads.database import uuid7
 from leads.models import Lead
 from tests.engine.client import Answer, Client
@@ -65,6 +67,15 @@ def test_no_look_up_is_made_above_the_budget_and_none_that_was_not_made_counts(
     assert 200 < (integration.polls_wait_until - timezone.now()).total_seconds() <= 300
     Integration.objects.update(polls_wait_until=timezone.now())
     assert integrations_to_poll() == [integration.pk]
+
+
+def test_a_look_up_that_is_not_made_takes_no_call_from_what_goes_out(
+    integration: Integration, client: Client, lead: Callable[..., Lead], budget: int
+) -> None:
+    deliver(integration, lead, 50)
+    integration_poll(integration.pk)
+    calls = len(client.posts()) + lookups(client)
+    assert asyncio.run(limits.take(f"budget:{client.host}:call", calls + 1, 300.0)) == 0
 
 
 def test_of_two_integrations_with_one_client_the_one_that_is_told_nothing_is_asked_for_first(
