@@ -16,13 +16,14 @@ _APPS = ("auth", "leads", "integrations")
 _READ = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.lead", "leads.reasoncode", "leads.source", "leads.event", "leads.person", "leads.eventname",
+    "leads.audience", "integrations.audiencesync",
     "integrations.integration", "integrations.delivery", "integrations.statusupdate",
     "integrations.mappingversion", "integrations.reasontranslation", "integrations.notice",
 )  # fmt: skip
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.apikey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
-    "leads.source",
+    "leads.source", "leads.audience", "integrations.audiencesync",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
     "integrations.reasontranslation", "integrations.noticetarget",
 )  # fmt: skip

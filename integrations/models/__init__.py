@@ -1,5 +1,6 @@
 """Where it goes, and what they say."""
 
+from integrations.models.audience_sync import AudienceSync, AudienceTold
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
 from integrations.models.integration import FieldMapping, InDoubt, Integration, IntegrationState, RemoteToken
 from integrations.models.mapping_version import MappingVersion
@@ -9,6 +10,8 @@ from integrations.models.verdict import StatusUpdate, VerdictState
 
 __all__ = [
     "Attempt",
+    "AudienceSync",
+    "AudienceTold",
     "Delivery",
     "DeliveryState",
     "FieldMapping",

@@ -2,6 +2,7 @@
 
 from leads.models.access import AccessToken, ApiKey, User
 from leads.models.activity import Activity, ActivityItem, ActivityState, ItemState
+from leads.models.audience import Audience, AudienceCount, Membership, Touched
 from leads.models.campaign import Advertiser, Campaign, CampaignPublisher, Link, Publisher
 from leads.models.event import (
     Arrival,
@@ -26,6 +27,8 @@ __all__ = [
     "Advertiser",
     "ApiKey",
     "Arrival",
+    "Audience",
+    "AudienceCount",
     "Campaign",
     "CampaignPublisher",
     "Device",
@@ -44,11 +47,13 @@ __all__ = [
     "Lead",
     "LeadChange",
     "Link",
+    "Membership",
     "Person",
     "PersonEvent",
     "Publisher",
     "ReasonCode",
     "Source",
     "Status",
+    "Touched",
     "User",
 ]
