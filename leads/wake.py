@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 # After wake-ups were sent, the next ones wait for this long: the longer, the less time they have left idle.
 PAUSE_SECONDS, BUSY_PAUSE_SECONDS = 0.01, 0.03
 AFTER_FAILURE_SECONDS = 1.0
+# A message is out of date after this by its reader's clock; short of what clocks may differ by, a machine whose clock is ahead would
+# throw away all that it takes.
+EXPIRE_SECONDS = 7_200
 
 
 class _Waker:
@@ -51,7 +54,7 @@ class _Waker:
                 waiting, self._waiting = self._waiting, {}
             for task, args in waiting:
                 try:
-                    current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=60)
+                    current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=EXPIRE_SECONDS)
                 except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over
                     logger.warning("no wake-up sent for %s: %s", task, error)
                     time.sleep(AFTER_FAILURE_SECONDS)

@@ -9,18 +9,21 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from leads.wake import EXPIRE_SECONDS
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["integrations"])
 
-# The sweeper wakes whatever has work. A round that is late says nothing more than the next one, so it expires.
+# The sweeper wakes whatever has work. A round that is late says nothing more than the next one, so it expires: by its reader's
+# clock, which may differ.
 app.conf.beat_schedule = {
     "sweep": {
         "task": "integrations.sweep",
         "schedule": settings.SWEEP_SECONDS,
-        "options": {"expires": max(settings.SWEEP_SECONDS, 1.0) * 2},
+        "options": {"expires": EXPIRE_SECONDS},
     },
     "look": {
         "task": "integrations.look",

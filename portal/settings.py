@@ -96,6 +96,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["TEST"] = {"NAME": env.str("TEST_DATABASE", default=str(VAR_DIR / "test.sqlite3"))}
 else:
     _database["OPTIONS"] = {
+        # A process that stands still in the middle of a transaction keeps its rows locked: after this it has lost them.
+        "options": "-c idle_in_transaction_session_timeout=30000",
         **_database.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 20},
     }
