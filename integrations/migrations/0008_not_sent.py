@@ -4,15 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('integrations', '0007_rules_of_delivery'),
+        ("integrations", "0007_rules_of_delivery"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='delivery',
-            name='state',
-            field=models.CharField(choices=[('queued', 'Queued'), ('sending', 'Sending'), ('delivered', 'Delivered'), ('refused', 'Refused'), ('held', 'Waiting'), ('unknown', 'In doubt'), ('exhausted', 'Given up'), ('not_sent', 'Not sent')], db_default='queued', default='queued', max_length=10),
+            model_name="delivery",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("queued", "Queued"),
+                    ("sending", "Sending"),
+                    ("delivered", "Delivered"),
+                    ("refused", "Refused"),
+                    ("held", "Waiting"),
+                    ("unknown", "In doubt"),
+                    ("exhausted", "Given up"),
+                    ("not_sent", "Not sent"),
+                ],
+                db_default="queued",
+                default="queued",
+                max_length=10,
+            ),
         ),
     ]
