@@ -23,7 +23,7 @@
       if (warned++ < 20) console.warn(`tracking: ${words}`, error);
     }
   };
-  const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
+  const uuid = () => crypto.randomUUID?.() || "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
     (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
 
   // --- what is kept: in localStorage, or in a cookie where that is closed, or for this page only
@@ -197,6 +197,7 @@
   });
 
   // --- messages
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const pageFacts = () => ({ path: location.pathname, referrer: document.referrer, search: location.search, title: document.title,
     url: (document.querySelector("link[rel=canonical]")?.href || location.href).split("#")[0] });
   const send = (type, parts, given = {}) => attempt(() => {
@@ -204,7 +205,7 @@
       type, messageId: `ajs-${uuid()}`, timestamp: given.timestamp || new Date(), anonymousId: given.anonymousId || anonymousId(),
       userId: kept(USER) || undefined, ...parts,
       context: { library: { name: "portal.js", version: "1" }, page: pageFacts(), userAgent: navigator.userAgent, locale: navigator.language,
-        timezone: Intl.DateTimeFormat().resolvedOptions().timeZone, ...given.context, channel: "browser" },
+        timezone, ...given.context, channel: "browser" },
       integrations: { ...options.integrations, ...given.integrations }, _metadata: { bundled: [] }
     });
     if (JSON.stringify(message).length < MOST_MESSAGE) message._metadata.bundled = handOver(message);
