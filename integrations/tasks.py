@@ -10,6 +10,7 @@ from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
 from integrations.events import ROUTE_TASK, events_due, events_route
+from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
@@ -106,6 +107,7 @@ def sweep() -> None:
     leases_expire()
     failures_escalate()
     imports_purge()
+    events_purge()
     for activity_id in activities_due():
         wake(WORK_TASK, activity_id)
     if leads_due():

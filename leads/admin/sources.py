@@ -237,6 +237,8 @@ def _who(name: str, clear: bool) -> str:
 def _became(event: Any, outcomes: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     if event.problem:
         return [outcome("", "Not taken", "bad", event.problem)]
+    if event.said_user is None and event.said_visitor is None:
+        return [outcome("", "Erased", "off", "What it said of a person was erased.")]
     if not event.routed:
         return [outcome("", "Just in", "busy", "")]
     return list(outcomes) or [outcome("", "No destination", "off", "No integration of the campaign takes events.")]

@@ -25,7 +25,7 @@ from leads.tracking.sources import source_by_key
 from leads.web import Refusal, Request, Response, json_response, overloaded
 
 LONG_NAMES = {"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch"}
-WINDOW_SECONDS = 10.0
+WINDOW_SECONDS = 2.0
 # After so many messages others get their turn on the loop.
 _BREATH = 250
 _SUCCESS = json_response({"success": True})

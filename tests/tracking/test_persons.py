@@ -178,7 +178,7 @@ _CALL = st.one_of(
 
 
 class Histories(TestCase):
-    @settings(max_examples=30, deadline=dt.timedelta(seconds=10))
+    @settings(max_examples=20, deadline=dt.timedelta(seconds=10))
     @given(st.lists(_CALL, min_size=1, max_size=8), st.integers(1, 4))
     def test_however_calls_are_cut_into_batches_they_are_the_same_peoples(
         self, calls: list[dict[str, Any]], size: int

@@ -169,4 +169,4 @@ def test_routing_asks_the_database_as_often_for_many_events_as_for_few(
             connection.force_debug_cursor = False
 
     queries(1)
-    assert queries(100) == queries(3)
+    assert queries(60) == queries(3)

@@ -1,0 +1,130 @@
+"""For how long tracked events are kept, and how a person's are erased for good: with what became of them, and their traces."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from integrations.erasing import ENDED
+from integrations.events import events_route, routing_locked
+from integrations.models import Attempt, Delivery, DeliveryState
+from leads.models import Device, Event, Identity, Person, PersonEvent
+from leads.models.event import said_id
+from leads.privacy import without
+
+# Repeats of a message are known for as long as it is kept: two days at the least (facts on Segment, section 1).
+LEAST_DAYS = 2
+PURGED_AT_ONCE = 2_000
+_CHUNK = 1_000
+_NOT_OUT = (DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED)
+_SHORTEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How much was erased."""
+
+    persons: int = 0
+    events: int = 0
+    deliveries: int = 0
+
+
+def person_erase(text: str) -> Erased:
+    """Erase all that is known of whoever has this user id, anonymous id or e-mail address, in every campaign, for good.
+
+    Their events stay as rows with type, name and times, so that counts stay true: the messages go, also those of others that
+    have the text in them, and so do persons, ids, devices, and what deliveries and their attempts kept. ValueError for a text
+    too short to be anybody's.
+    """
+    text = text.strip()
+    if len(text) < _SHORTEST:
+        raise ValueError(f"Give {_SHORTEST} characters at the least.")
+    events_route()
+    with transaction.atomic():
+        # Nobody's event is routed meanwhile, to a person who is about to go.
+        routing_locked(wait=True)
+        persons = list(
+            Person.objects.filter(Q(identities__value=text) | Q(traits__email__iexact=text))
+            .distinct()
+            .values_list("pk", flat=True)
+        )
+        events = set(PersonEvent.objects.filter(person__in=persons).values_list("event_id", flat=True))
+        events |= set(_saying(text))
+        values = _values(text, persons)
+        erased = 0
+        ids = sorted(events)
+        for start in range(0, len(ids), _CHUNK):
+            erased += _events_erase(ids[start : start + _CHUNK], values)
+        PersonEvent.objects.filter(person__in=persons).delete()
+        Device.objects.filter(person__in=persons).delete()
+        Identity.objects.filter(person__in=persons).delete()
+        Person.objects.filter(pk__in=persons).delete()
+    return Erased(len(persons), len(ids), erased)
+
+
+def _saying(text: str) -> list[int]:
+    """Events with the text anywhere in their messages; all of them are looked at."""
+    said = Event.objects.annotate(said=Cast("data", models.TextField())).filter(said__icontains=text)
+    return list(said.values_list("pk", flat=True))
+
+
+def _values(text: str, persons: Sequence[int]) -> tuple[str, ...]:
+    ids = Identity.objects.filter(person__in=persons).values_list("value", flat=True)
+    emails = [
+        said_id(traits, "email") for traits in Person.objects.filter(pk__in=persons).values_list("traits", flat=True)
+    ]
+    return tuple(sorted({value for value in (text, *ids, *emails) if len(value) >= _SHORTEST}, key=len, reverse=True))
+
+
+def _events_erase(ids: Sequence[int], values: Sequence[str]) -> int:
+    Event.objects.filter(pk__in=ids).update(data={})
+    deliveries = Delivery.objects.select_for_update().filter(event__in=ids)
+    rows = list(deliveries.values_list("pk", "state", "reason", "comment"))
+    Attempt.objects.filter(delivery__in=[row[0] for row in rows]).update(exchanges=[], message="")
+    ended = [row[0] for row in rows if row[1] in _NOT_OUT]
+    deliveries.update(problems=[], data={})
+    Delivery.objects.filter(pk__in=ended).update(
+        state=DeliveryState.EXHAUSTED, reason=ENDED, next_try_at=None, next_poll_at=None
+    )
+    for pk, _, reason, comment in rows:
+        kept = {"reason": without(reason, values), "comment": without(comment, values)}
+        if pk not in ended and kept != {"reason": reason, "comment": comment}:
+            Delivery.objects.filter(pk=pk).update(**kept)
+    return len(rows)
+
+
+def events_purge() -> int:
+    """Remove events older than EVENT_KEEP_DAYS with what became of them, and persons not seen since; how many events.
+
+    Some thousands at a time: what is left goes in the sweeper's next rounds.
+    """
+    if settings.EVENT_KEEP_DAYS <= 0:
+        return 0
+    until = timezone.now() - dt.timedelta(days=max(settings.EVENT_KEEP_DAYS, LEAST_DAYS))
+    # In the order of their ids, which is that of their arrival: no index by time is needed.
+    oldest = Event.objects.order_by("pk").values_list("pk", "received_at")
+    first = oldest.first()
+    if first is None or first[1] >= until:
+        return 0
+    ids = [pk for pk, received_at in oldest[:PURGED_AT_ONCE] if received_at < until]
+    with transaction.atomic():
+        routing_locked(wait=True)
+        persons = set(PersonEvent.objects.filter(event__in=ids).values_list("person_id", flat=True))
+        deliveries = list(Delivery.objects.filter(event__in=ids).values_list("pk", flat=True))
+        for start in range(0, len(deliveries), _CHUNK):
+            part = deliveries[start : start + _CHUNK]
+            Attempt.objects.filter(delivery__in=part).delete()
+            Delivery.objects.filter(pk__in=part).delete()
+        PersonEvent.objects.filter(event__in=ids).delete()
+        Event.objects.filter(pk__in=ids).delete()
+        gone = Person.objects.filter(pk__in=persons, seen_at__lt=until).exclude(events__isnull=False)
+        gone.delete()
+    connection.queries_log.clear()
+    return len(ids)
