@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations import connectors
+from integrations.connectors.convertro.wants import device_id
 from integrations.kit.contract import Call, Outcome, OutcomeKind, Payload, Request, Response, retry
 from integrations.kit.flow import run
 from integrations.kit.registry import connector
@@ -19,6 +20,7 @@ from integrations.standing import standing_after
 
 FOLDER = Path(connectors.__path__[0]) / "convertro"
 RULES: list[dict[str, Any]] = json.loads((FOLDER / "rules_cases.json").read_text("utf-8"))
+TABLES = json.loads((Path(__file__).parent / "segment_tables.json").read_text("utf-8"))
 CONVERTRO = connector("convertro")
 SERVER = {"clientName": "acme", "siteId": "s1", "domain": "shop.example"}
 ENVIRONMENT = {"CONVERTRO_API_URL": "https://api.convertro.test"}
@@ -58,6 +60,12 @@ def test_the_table_holds_all_recorded_cases_and_marks_where_we_differ() -> None:
 def test_the_server_says_the_same_as_the_page(case: dict[str, Any]) -> None:
     message = {"type": case["type"], "context": {"device": {"id": "D1"}}, **case["payload"]}
     assert served(case["settings"], message) == case["server"]
+
+
+@pytest.mark.parametrize("row", TABLES["device_id"], ids=lambda row: json.dumps(row["context"]))
+def test_a_device_is_found_where_segment_finds_it(row: dict[str, Any]) -> None:
+    context = {} if row["context"] == "(absent)" else {"context": row["context"]}
+    assert device_id({"type": "track", "event": "x", **context}) == (row["proxy_context_device_id"] or "")
 
 
 def test_what_decides_nothing_is_tried_for_four_hours() -> None:
