@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 from portal.celery import app
 from portal.embedded import EmbeddedTasks
 from portal.http import HttpProtocol
+from portal.web_servers import FollowingConfig, follow
 
 # Uvicorn gives open requests this long, then the tasks get as long; what does not end by then is taken up at the next
 # start, since every stage works from rows.
@@ -45,7 +46,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, host: str, port: int, workers: int | None, stop_with: int | None, **options: Any
     ) -> None:
-        config = uvicorn.Config(
+        config = FollowingConfig(
             "portal.asgi:application",
             host=host,
             port=port,
@@ -69,12 +70,12 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         if stop_with:
-            threading.Thread(target=_follow, args=(stop_with, stop), name="follow parent", daemon=True).start()
+            threading.Thread(target=follow, args=(stop_with, stop), name="follow parent", daemon=True).start()
 
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if workers and settings.CELERY_BROKER_URL.startswith("memory:"):
             raise CommandError("Web servers alone need a broker that others reach too: set BROKER_URL.")
-        listener = _bind(config)
+        listener = _bind(config, patience_s=2 * GRACE_SECONDS if workers else 0)
         _refuse_old_tables()
         connections.close_all()  # the server's threads open their own
         if workers:
@@ -103,12 +104,22 @@ class Command(BaseCommand):
         os._exit(0)
 
 
-def _bind(config: uvicorn.Config) -> Any:
-    """Take the port before anything is started; raise a CommandError of one line where it is not to be had."""
+def _bind(config: uvicorn.Config, patience_s: float) -> Any:
+    """Take the port before anything is started; raise a CommandError of one line where it is not to be had.
+
+    `patience_s` is how long those that a killed parent left behind have to end.
+    """
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.disabled = True
+    deadline = time.monotonic() + patience_s
     try:
-        return config.bind_socket()
+        while True:
+            try:
+                return config.bind_socket()
+            except SystemExit:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.2)
     except SystemExit:
         raise CommandError(
             f"Port {config.port} on {config.host} can't be used: another program has it, or you may not take it. "
@@ -131,9 +142,3 @@ def _fold_write_ahead_log() -> None:
     if connection.vendor == "sqlite":
         with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _follow(parent: int, stop: Any) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    stop()
