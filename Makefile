@@ -23,6 +23,7 @@ help:
 	@echo "make test           all tests (ARGS='tests/running -k serve' for some)"
 	@echo "make check          style, types, layers, settings, missing migrations, locks"
 	@echo "make demo-leads     post lifelike leads to the running portal (N=100 SEED=…)"
+	@echo "make soak           kill, cut and stop everything by chance, 20 times, and count every lead (ARGS='--runs 3', FAULT_SEED=…)"
 	@echo "make bench          how fast it is, beside what this machine can do (ARGS='--quick')"
 	@echo "make new-connector  start a connector (NAME=acme_crm)"
 	@echo "make format         put the code into its form"
@@ -86,6 +87,11 @@ lock: $(VENV)/.installed-dev
 	@$(LOCK) requirements.in -o requirements.txt
 	@$(LOCK) requirements-dev.in -c requirements.txt -o requirements-dev.txt
 	@$(PY) .ci/locks.py sign
+
+# The seed of the first run is printed; FAULT_SEED= repeats it.
+.PHONY: soak
+soak: $(VENV)/.installed-dev
+	@exec $(PY) -m tests.faults.soak $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.installed-dev
