@@ -28,6 +28,7 @@ from integrations.discovery import DiscoveryReport, integration_discover, settin
 from integrations.drift import drift_pending
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import TRANSFORMS
+from integrations.kit.registry import connector as find_connector
 from integrations.mapping import leads_facts
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.releasing import release_words
@@ -177,22 +178,23 @@ def _ask_client(
 def _switch(request: HttpRequest, integration: Integration, do: str) -> None:
     integration = Integration.objects.get(pk=integration.pk)
     problems, before = integration_problems(integration), integration.get_state_display()
+    goes = "leads" if "lead" in find_connector(integration.connector).manifest.accepts else "events"
     if do == "on":
         try:
             released = integration_switch(integration, True)
             state_record(request.user, integration, before)
             spread = release_words(released, integration)
-            words = f"{integration.name} is on: new leads go out, and so does what waited. {spread}"
+            words = f"{integration.name} is on: new {goes} go out, and so does what waited. {spread}"
             messages.success(request, words.strip())
         except ConnectorError as error:
             messages.error(request, _cut(f"It can’t be switched on yet. {error.message}"))
     elif do == "pause" and integration.state != IntegrationState.NEEDS_SETUP:
         integration_switch(integration, False)
         state_record(request.user, integration, before)
-        messages.success(request, f"{integration.name} is paused: leads wait for it until it is switched on again.")
+        messages.success(request, f"{integration.name} is paused: {goes} wait for it until it is switched on again.")
     elif integration.state == IntegrationState.ON and problems:
         integration_hold(integration.pk, " ".join(problems))
-        messages.warning(request, _cut(f"Leads wait from now on: {' '.join(problems)}"))
+        messages.warning(request, _cut(f"{goes.capitalize()} wait from now on: {' '.join(problems)}"))
 
 
 def _pulled(report: DiscoveryReport) -> str:

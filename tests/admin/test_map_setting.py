@@ -73,6 +73,15 @@ def test_two_people_who_change_other_boxes_do_not_undo_each_other(browser_client
     assert made.settings["events"] == [{"key": "C", "value": "c"}]
 
 
+def test_an_integration_of_events_speaks_of_events(browser_client: Client, campaign: Campaign) -> None:
+    made = convertro(campaign)
+    shown = text(browser_client.get(page(made)))
+    assert "1 · Where the events go" in shown
+    assert "Send test lead" not in shown
+    assert "Convertro is on: new events go out" in text(save(browser_client, made, "on"))
+    assert "Convertro is paused: events wait for it" in text(save(browser_client, made, "pause"))
+
+
 FILE = """
 advertisers: [{{name: Acme}}]
 campaigns:
