@@ -27,6 +27,7 @@ class Row(NamedTuple):
     verdict: str
     reason_code: str
     comment: str
+    reference: str
 
 
 @dataclass
@@ -38,8 +39,8 @@ class Account:
     repeats: int = 0
     states: Counter[str] = field(default_factory=Counter)
     marked: int = 0
-    verdicts: int = 0
     settled_s: float = 0
+    verdicts_s: float = 0
     wrong: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
@@ -50,7 +51,7 @@ class Account:
 
 def deliveries(field: Field, run: str) -> list[Row]:
     """All deliveries of this run's leads, at both portals."""
-    columns = "d.state, d.reason, d.maybe_repeat, d.tries, d.fence, d.verdict, d.reason_code, d.comment"
+    columns = "d.state, d.reason, d.maybe_repeat, d.tries, d.fence, d.verdict, d.reason_code, d.comment, d.reference"
     tables = "leads_lead l JOIN integrations_delivery d ON d.lead_id = l.id AND d.kind = 'lead' "
     tables += "JOIN integrations_integration i ON i.id = d.integration_id"
     ours = f"SELECT l.values->>'email', i.name, {columns} FROM {tables} WHERE l.values->>'email' LIKE '{run}-%'"
@@ -98,7 +99,7 @@ def count(field: Field, run: str, answered: dict[str, set[str]], *, flagged: boo
     try:
         account.settled_s = settle(field, run, set(answered), seconds)
         if flagged:
-            settle_verdicts(field, run, seconds)
+            account.verdicts_s = settle_verdicts(field, run, seconds)
     except AssertionError as late:
         account.wrong.append(str(late))
     account.wrong += field.held_up()
@@ -160,27 +161,27 @@ def _judge(row: Row, copies: int) -> list[str]:
 # --- verdicts -----------------------------------------------------------------------------------------------
 
 
-def last_words(field: Field, run: str, in_doubt: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str, str]]:
+def last_words(field: Field, run: str, unasked: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str, str]]:
     """What the client said last of each lead at each site: state, reason code, comment.
 
-    Left out is what it said of a lead in doubt and pushed to nobody: without an id of theirs it can't be asked for.
+    Left out is what it pushed to nobody where its answer to the lead got lost: without an id of theirs it can't be asked for.
     """
     found = {}
     for entry in field.received(run)["taken"]:
-        if entry["words"] and (entry["pushed"] or (entry["email"], entry["site"]) not in in_doubt):
+        if entry["words"] and (entry["pushed"] or (entry["email"], entry["site"]) not in unasked):
             last = max(entry["words"], key=lambda word: word["decided_at"])
             found[(entry["email"], entry["site"])] = (last["state"], last["reason_code"], last["comment"])
     return found
 
 
-def settle_verdicts(field: Field, run: str, seconds: float) -> None:
-    """Wait until the last word on every lead has come to every portal that it concerns."""
+def settle_verdicts(field: Field, run: str, seconds: float) -> float:
+    """Wait until the last word on every lead has come to every portal that it concerns; how long that took."""
     wrong: list[str] = []
 
     def done() -> bool:
         wrong.clear()
         known = deliveries(field, run)
-        words = last_words(field, run, {(row.email, row.integration) for row in known if row.state == "unknown"})
+        words = last_words(field, run, {(row.email, row.integration) for row in known if not row.reference})
         # What down says of a lead is what acme says of it to us.
         words.update({(email, "acme"): word for (email, site), word in words.items() if site == "down"})
         rows = {(row.email, row.integration): row for row in known}
@@ -188,7 +189,7 @@ def settle_verdicts(field: Field, run: str, seconds: float) -> None:
         for (email, site), word in words.items():
             row = rows.get((email, site))
             if row is None or (row.verdict, row.reason_code, row.comment) != word:
-                wrong.append(f"{email} at {site}: said {word}, known {row and row[7:]}")
+                wrong.append(f"{email} at {site}: said {word}, known {row and row[7:10]}")
             if site == "down" and flags.get(email) != word:
                 wrong.append(f"{email} at acme: said {word}, flagged {flags.get(email)}")
         pushes = field.received(run)["pushes"]
@@ -196,4 +197,4 @@ def settle_verdicts(field: Field, run: str, seconds: float) -> None:
             wrong.append(f"{pushes} verdicts are not taken")
         return not wrong
 
-    eventually(done, seconds, lambda: f"{run}: {len(wrong)} verdicts are missing: {wrong[:3]}")
+    return eventually(done, seconds, lambda: f"{run}: {len(wrong)} verdicts are missing: {wrong[:3]}")

@@ -72,7 +72,11 @@ def main() -> int:
                 field.close()
         done.append((seed, account))
         states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
-        print(f"  {account.accepted} accepted: {states}; {time.monotonic() - start:.0f} s", flush=True)
+        print(
+            f"  {account.accepted} accepted: {states}; settled in {account.settled_s:.0f} s, verdicts "
+            f"in {account.verdicts_s:.0f} s; {time.monotonic() - start:.0f} s in all",
+            flush=True,
+        )
         for words in account.wrong[:10]:
             print(f"  WRONG: {words}", flush=True)
     print(_table(done))
