@@ -110,14 +110,14 @@ def deliveries_of_events(events: Sequence[TrackedEvent]) -> int:
     What a destination does not want, or the call does not want it to have, is written down as not sent, with the reason.
     """
     targets = {
-        campaign_id: [_Target(integration) for integration in integrations]
+        campaign_id: [Target(integration) for integration in integrations]
         for campaign_id, integrations in accepting({event.campaign_id for event in events}, Delivery.Kind.EVENT).items()
     }
     now = timezone.now()
     rows = []
     for event in events:
         for target in targets[event.campaign_id]:
-            state, reason = target.standing(event)
+            state, reason = target.standing(event.data)
             due = now if state == DeliveryState.QUEUED else None
             rows.append((uuid7(), target.integration.pk, Delivery.Kind.EVENT, event.id, state, reason, due))
     for start in range(0, len(rows), BATCH_EVENTS):
@@ -128,7 +128,7 @@ def deliveries_of_events(events: Sequence[TrackedEvent]) -> int:
     return len(queued)
 
 
-class _Target:
+class Target:
     """A destination of a campaign, and what it does with an event."""
 
     def __init__(self, integration: Integration) -> None:
@@ -138,11 +138,11 @@ class _Target:
         self._on = integration.state == IntegrationState.ON
         self._waiting = "" if self._on else waiting_reason(integration)
 
-    def standing(self, event: TrackedEvent) -> tuple[DeliveryState, str]:
+    def standing(self, message: dict[str, Any]) -> tuple[DeliveryState, str]:
         """Queued, waiting or not sent, and why."""
-        if not switched_on(event.data.get("integrations"), self._connector.manifest.integrations_name):
+        if not switched_on(message.get("integrations"), self._connector.manifest.integrations_name):
             return DeliveryState.NOT_SENT, SWITCHED_OFF
-        if why_not := self._why_not(event.data):
+        if why_not := self._why_not(message):
             return DeliveryState.NOT_SENT, why_not
         return (DeliveryState.QUEUED, "") if self._on else (DeliveryState.HELD, self._waiting)
 

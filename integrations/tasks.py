@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations import bulk
+from integrations.audience_sync import SYNC_TASK, audience_syncs_work, syncs_due
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
@@ -24,6 +25,7 @@ from integrations.watching import notices_look
 from leads.activity import WORK_TASK
 from leads.activity_work import activities_due
 from leads.imports import imports_purge
+from leads.membership import AUDIENCE_TASK, memberships_due, memberships_update
 from leads.status import STATUS_SYNC_TASK
 from leads.wake import wake
 
@@ -38,6 +40,18 @@ def process_leads() -> None:
 def route_events() -> None:
     """Stage 2 for tracked events: find out whose they are and where they go."""
     events_route()
+
+
+@shared_task(name=AUDIENCE_TASK)
+def update_audiences() -> None:
+    """Look at persons to whom something happened, or whose time has come."""
+    memberships_update()
+
+
+@shared_task(name=SYNC_TASK)
+def sync_audiences() -> None:
+    """Tell destinations who came into audiences and who left."""
+    audience_syncs_work()
 
 
 @shared_task(name=DELIVER_TASK)
@@ -114,6 +128,10 @@ def sweep() -> None:
         wake(PROCESS_TASK)
     if events_due():
         wake(ROUTE_TASK)
+    if memberships_due():
+        wake(AUDIENCE_TASK)
+    if syncs_due():
+        wake(SYNC_TASK)
     if changes_due():
         wake(STATUS_SYNC_TASK)
     updates_match()

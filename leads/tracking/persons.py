@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from leads.database import insert_rows, update_rows
+from leads.membership import persons_touch
 from leads.models import Device, EventType, Identity, Person, PersonEvent
 from leads.models.event import ID_CHARS, said_id
 
@@ -79,6 +80,8 @@ def events_to_persons(events: Sequence[TrackedEvent]) -> dict[int, int]:
         [(event.id, who.now().pk, event.type, event.name, event.timestamp) for event, who in found],
         on_conflict="DO NOTHING",
     )
+    for campaign_id, person_ids in people.touched().items():
+        persons_touch(campaign_id, person_ids)
     return {event.id: who.now().pk or 0 for event, who in found}
 
 
@@ -114,6 +117,7 @@ class _People:
         self._everybody: dict[int, _Someone] = {}
         self._met: dict[_Someone, None] = {}
         self._merged: list[tuple[int, int]] = []
+        self._gone: list[_Someone] = []
         keys = {key for event in events for key, _, _ in _identities(event)}
         for event in events:
             if event.type == EventType.ALIAS:
@@ -199,11 +203,20 @@ class _People:
             kept.devices[device] = max(seen, kept.devices.get(device, seen))
         kept.changed = True
         gone.became = kept
+        self._gone.append(gone)
         if gone.pk is not None and kept.pk is not None:
             self._merged.append((gone.pk, kept.pk))
         self._met.pop(gone, None)
         self._met[kept] = None
         return kept
+
+    def touched(self) -> dict[int, set[int]]:
+        """Persons to whom something happened, by campaign; once written. Those who became others are among them."""
+        found: dict[int, set[int]] = {}
+        for who in (*self._met, *self._gone):
+            if who.pk is not None:
+                found.setdefault(who.campaign_id, set()).add(who.pk)
+        return found
 
     def write(self) -> None:
         """Write down what has become known."""
