@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -15,9 +15,11 @@ from django.utils import timezone
 from integrations.erasing import ENDED
 from integrations.events import events_route, routing_locked
 from integrations.models import Attempt, Delivery, DeliveryState
-from leads.models import Device, Event, Identity, Person, PersonEvent
+from leads.membership import persons_touch
+from leads.models import Device, Event, Identity, Lead, Person, PersonEvent
 from leads.models.event import said_id
 from leads.privacy import without
+from leads.tracking.lead_events import event_keys
 
 # Repeats of a message are known for as long as it is kept: two days at the least (facts on Segment, section 1).
 LEAST_DAYS = 2
@@ -98,6 +100,36 @@ def _events_erase(ids: Sequence[int], values: Sequence[str]) -> int:
         if pk not in ended and kept != {"reason": reason, "comment": comment}:
             Delivery.objects.filter(pk=pk).update(**kept)
     return len(rows)
+
+
+def lead_events_erase(personal: Mapping[int, Sequence[str]]) -> int:
+    """Erase the events that tell of these leads (lead id to what was personal), in the caller's transaction; how many.
+
+    They stay as rows with name and times, but are nobody's any more; their persons stay, who are erased by themselves.
+    """
+    keys = list(event_keys(Lead.objects.filter(pk__in=personal).only("hash", "campaign")))
+    ids: list[int] = []
+    for start in range(0, len(keys), _CHUNK):
+        ids += Event.objects.filter(key__in=keys[start : start + _CHUNK]).values_list("pk", flat=True)
+    if not ids:
+        return 0
+    # One that waits to be routed would be handed on empty.
+    routing_locked(wait=True)
+    events_route()
+    for start in range(0, len(ids), _CHUNK):
+        part = ids[start : start + _CHUNK]
+        said = Event.objects.filter(pk__in=part).values_list("data", flat=True)
+        ids_said = {said_id(data, name) for data in said for name in ("userId", "anonymousId")}
+        values = {value for of_lead in personal.values() for value in of_lead} | ids_said
+        _events_erase(part, sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True))
+        owned = PersonEvent.objects.filter(event__in=part)
+        touched: dict[int, set[int]] = {}
+        for campaign_id, person_id in owned.values_list("person__campaign", "person"):
+            touched.setdefault(campaign_id, set()).add(person_id)
+        owned.delete()
+        for campaign_id, person_ids in touched.items():
+            persons_touch(campaign_id, person_ids)
+    return len(ids)
 
 
 def events_purge() -> int:

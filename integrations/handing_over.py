@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from integrations.delivery import Wish, accepting, deliveries_add
 from integrations.erasing import deliveries_erase
+from integrations.events_kept import lead_events_erase
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.reconciliation import first_poll_at
 from leads.activity import ActivityError
@@ -207,6 +208,7 @@ class _Erasing:
     def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
         personal = leads_erase([row["pk"] for row in rows], by=activity.by)
         deliveries_erase(personal)
+        lead_events_erase(personal)
         return dict.fromkeys(personal, "Erased.")
 
 

@@ -22,6 +22,10 @@ EXTRA_FIELDS = "This form should not contain extra fields."
 # Parameters that clients put into the body as well as into the query: they are no fields.
 CONTROL_NAMES = frozenset({"access_token", "apikey", "campaignLinkId", "linkId", "publisherId", "test", "_charset_"})
 
+# Whose visit it was, for those who track visitors: outside of form[…], where no field of a form can have these names.
+VISITOR_NAMES = frozenset({"userId", "anonymousId"})
+MAX_VISITOR_CHARS = 255
+
 _SYNC_TOKEN = f"form[{SYNC_TOKEN_NAME}]"
 _SYNC_SUBDOMAIN = f"form[{SYNC_SUBDOMAIN_NAME}]"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -59,11 +63,15 @@ class FieldError(NamedTuple):
 
 
 class Cleaned(NamedTuple):
-    """Values by key, and the sync tags of the instance that sends the lead on (empty: none, or malformed)."""
+    """Values by key, the sync tags of the instance that sends the lead on (empty: none, or malformed), and who posted it.
+
+    `visitor` has the userId and anonymousId that came along, for tracked events; None where there are none.
+    """
 
     values: dict[str, str]
     sync_token: str
     sync_subdomain: str
+    visitor: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +123,16 @@ def clean(form: CompiledForm, pairs: Pairs, max_chars: int) -> Cleaned | list[Fi
     inputs = form.inputs
     extra = False
     sync = {_SYNC_TOKEN: "", _SYNC_SUBDOMAIN: ""}
+    visitor: dict[str, str] | None = None
     for name, value in pairs:
         if name in inputs:
             posted[name] = value
         elif name in sync:
             sync[name] = value.strip().lower()
+        elif name in VISITOR_NAMES:
+            # A bad one loses the tie to its visitor, never the lead.
+            if (value := value.strip()) and not _unfit(value, MAX_VISITOR_CHARS):
+                visitor = {**(visitor or {}), name: value}
         elif name not in CONTROL_NAMES and not _gathered(inputs, posted, name, value):
             extra = True
     errors = [FieldError("", EXTRA_FIELDS)] if extra else []
@@ -145,7 +158,7 @@ def clean(form: CompiledForm, pairs: Pairs, max_chars: int) -> Cleaned | list[Fi
     # A bad tag loses the sync, never the lead.
     if not (_TOKEN.fullmatch(token) and _DNS_LABEL.fullmatch(subdomain)):
         token = subdomain = ""
-    return Cleaned(values, token, subdomain)
+    return Cleaned(values, token, subdomain, visitor)
 
 
 def _gathered(inputs: Mapping[str, Input], posted: dict[str, str], name: str, value: str) -> bool:

@@ -38,6 +38,7 @@ class LeadRow(NamedTuple):
     sync_subdomain: str = ""
     sync_token: str = ""
     email_key: str = ""
+    visitor: dict[str, str] | None = None
 
 
 COLUMNS = tuple(name.removesuffix("_id") for name in LeadRow._fields)

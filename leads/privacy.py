@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from django.utils import timezone
 
 from leads.database import update_rows
 from leads.models import ActivityItem, Lead, LeadChange
+from leads.personal import MASK as MASK
+from leads.personal import json_without as json_without
+from leads.personal import personal_values as personal_values
+from leads.personal import without as without
 from leads.status import leads_note
 
-MASK = "•••"
-# Of a text, values shorter than this are no trace of a person: "DE" is in every other word.
-_SHORTEST = 4
 _IMPORT_KEY = "import:"
 
 
@@ -27,13 +26,17 @@ def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, .
     """
     now = timezone.now()
     leads = list(Lead.objects.select_for_update().filter(pk__in=lead_ids, erased_at=None).order_by("pk"))
-    personal = {lead.pk: personal_values(lead.values, lead.ip or "", lead.email_key) for lead in leads}
+    personal = {
+        lead.pk: personal_values(lead.values, lead.ip or "", lead.email_key, *(lead.visitor or {}).values())
+        for lead in leads
+    }
     update_rows(
         Lead,
         ["id"],
-        ["values", "ip", "email_key", "body_digest", "idempotency_key", "reason_code", "comment", "erased_at"],
+        ["values", "ip", "email_key", "body_digest", "idempotency_key", "visitor"]
+        + ["reason_code", "comment", "erased_at"],
         [
-            (lead.pk, {}, None, "", "", _kept_key(lead.idempotency_key))
+            (lead.pk, {}, None, "", "", _kept_key(lead.idempotency_key), None)
             + (without(lead.reason_code, personal[lead.pk]), without(lead.comment, personal[lead.pk]), now)
             for lead in leads
         ],
@@ -73,33 +76,3 @@ def _is_of(cells: Iterable[str], telling: Collection[str]) -> bool:
 
 def _tells(value: str) -> bool:
     return "@" in value or sum(map(str.isdigit, value)) > 6
-
-
-def personal_values(values: Mapping[str, str], *more: str) -> tuple[str, ...]:
-    """What of a lead's values must not be found again in any text, the longest first."""
-    found = {value for value in (*values.values(), *more) if len(value) >= _SHORTEST}
-    return tuple(sorted(found, key=lambda value: (-len(value), value)))
-
-
-def without(text: str, values: Iterable[str]) -> str:
-    """The text with these values cut out of it, in any letter case."""
-    if not text:
-        return text
-    lowered = text.lower()
-    for value in values:
-        if value.lower() in lowered:
-            text = re.sub(re.escape(value), MASK, text, flags=re.IGNORECASE)
-            lowered = text.lower()
-    return text
-
-
-def json_without(value: Any, values: Iterable[str]) -> Any:
-    """A JSON value with these values cut out of every text in it."""
-    values = tuple(values)
-    if isinstance(value, str):
-        return without(value, values)
-    if isinstance(value, Mapping):
-        return {name: json_without(each, values) for name, each in value.items()}
-    if isinstance(value, list):
-        return [json_without(each, values) for each in value]
-    return value

@@ -17,6 +17,7 @@ from leads.database import insert_rows, update_rows, uuid7
 from leads.forms import email_key, email_names
 from leads.models import Field, Flag, Lead, LeadChange
 from leads.models.lead import Status, Via
+from leads.tracking.lead_events import NAMES, RECEIVED, Change, flag_before, leads_changed
 from leads.wake import wake
 
 # The task that tells the instances which leads came from; named, never imported: leads know no integrations.
@@ -66,11 +67,12 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     leads = (
         Lead.objects.select_for_update()
         .filter(pk__in=list(changes))
-        .only("flag", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token")
+        .only("flag", "status", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token")
         .order_by("pk")
     )
     updates: list[tuple[object, ...]] = []
     history: list[tuple[object, ...]] = []
+    tracked: list[Change] = []
     for lead in leads:
         change = changes[lead.pk]
         reason_code, comment, by = change.reason_code[:200], change.comment, change.by[:200]
@@ -83,8 +85,11 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
             (lead.pk, LeadChange.Kind.FLAGGED, "", change.flag, reason_code, comment, {}, by, change.via)
             + (change.event_id, decided_at, sync_due)
         )
+        if change.flag in NAMES and change.flag != flag_before(lead.flag, lead.status):
+            tracked.append(Change(lead.pk, change.flag, change.event_id, decided_at, reason_code, change.via))
     update_rows(Lead, ["id"], ["flag", "reason_code", "comment", "flagged_by", "flagged_at"], updates)
     _write_history(history)
+    leads_changed(tracked)
     return {lead_id for lead_id, *_ in updates}  # type: ignore[misc]
 
 
@@ -95,6 +100,7 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
     reads the others as lead results. To be called inside the transaction that queues what follows from it.
     """
     now = timezone.now()
+    event_ids = {lead_id: uuid7() for lead_id in judgements}
     update_rows(
         Lead,
         ["id"],
@@ -114,10 +120,17 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
                 "",
                 Via.PROCESSR,
             )
-            + (uuid7(), now, j.status == Status.INVALID and tell[lead_id])
+            + (event_ids[lead_id], now, j.status == Status.INVALID and tell[lead_id])
             for lead_id, j in judgements.items()
         ]
     )
+    tracked = [Change(lead_id, RECEIVED) for lead_id in judgements]
+    tracked += [
+        Change(lead_id, Flag.INVALID, event_ids[lead_id], now, "; ".join(j.failed_jobs)[:200], Via.PROCESSR)
+        for lead_id, j in judgements.items()
+        if j.status == Status.INVALID
+    ]
+    leads_changed(tracked)
 
 
 def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via = Via.WEBHOOK) -> bool:

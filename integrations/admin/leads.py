@@ -15,7 +15,7 @@ from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, cho
 from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, IntegrationFilter, VerdictFilter
 from integrations.admin.mend_page import may_mend, mend_link
-from integrations.admin.timeline import activity_entries, delivery_entries
+from integrations.admin.timeline import activity_entries, delivery_entries, event_entries
 from integrations.mending import mendable
 from integrations.models import Delivery
 from integrations.selections import LeadSelection
@@ -125,7 +125,7 @@ class DeliveredLeadAdmin(LeadAdmin):
         deliveries = lead.deliveries.select_related("integration__campaign").prefetch_related(
             "attempts", "status_updates"
         )
-        entries = [*super().timeline(lead), *delivery_entries(deliveries)]
+        entries = [*super().timeline(lead), *delivery_entries(deliveries), *event_entries(lead)]
         return in_order([*entries, *activity_entries(lead, [row.pk for row in deliveries])])
 
     def change_view(

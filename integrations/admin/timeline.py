@@ -22,7 +22,8 @@ from integrations.comparison import NAME as COMPARE
 from integrations.models import Attempt, Delivery, DeliveryState, StatusUpdate, VerdictState
 from integrations.waiting import repeat_words, waiting_words
 from leads.admin.timeline import Entry, Exchange, Try
-from leads.models import Activity, ActivityItem, ItemState, Lead
+from leads.models import Activity, ActivityItem, Event, ItemState, Lead
+from leads.tracking.lead_events import events_of_lead
 
 ACTIVITIES_LOOKED_AT = 200
 
@@ -104,6 +105,30 @@ def update_entry(update: StatusUpdate, name: str) -> Entry:
         lines.append(NOT_APPLIED[state])
     tone = VERDICT_TONES.get(verdict, "off") if state == StatusUpdate.State.APPLIED else UPDATE_TONES[state]
     return Entry(update.received_at, f"{name} says: {verdict.label}", tone, lines, order=1)
+
+
+def event_entries(lead: Lead) -> list[Entry]:
+    """The tracked events that were made of what became of a lead, with what became of each at each destination."""
+    events = events_of_lead(lead)
+    went: dict[int, list[Delivery]] = {}
+    for row in Delivery.objects.filter(event__in=[event.pk for event in events]).select_related("integration"):
+        went.setdefault(row.event_id or 0, []).append(row)
+    return [_event(event, went.get(event.pk, [])) for event in events]
+
+
+def _event(event: Event, deliveries: Sequence[Delivery]) -> Entry:
+    states = [DeliveryState(row.state) for row in deliveries]
+    lines = [
+        " ".join(filter(None, (f"{row.integration.name}: {state.label}.", row.reason)))
+        for row, state in zip(deliveries, states, strict=True)
+    ]
+    if event.problem:
+        title, tone, lines = f"Not tracked as {event.name}", "off", [event.problem]
+    else:
+        title, tone = f"Tracked as {event.name}", DELIVERY_TONES[states[0]] if len(set(states)) == 1 else "busy"
+        lines.append(f"Counted to the source {event.source.name}")
+    link = reverse("admin:leads_source_event", args=[event.source_id, event.pk])
+    return Entry(event.received_at, title, tone, lines, link, order=3)
 
 
 def activity_entries(lead: Lead, delivery_ids: Sequence[int]) -> list[Entry]:

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from leads.access import api_keys_good
 from leads.admin.badges import badge, campaign_badge, flag_badge, moment, status_badge
 from leads.admin.keys import keys_page, keys_summary
+from leads.admin.lead_events import lead_events_save
 from leads.admin.leads import lead_person, masked_person
 from leads.admin.sources import source_add, sources_tab
 from leads.models import Advertiser, Campaign, CampaignPublisher, Lead, Link, Publisher, Status
@@ -69,7 +70,10 @@ class CampaignAdmin(ModelAdmin):
         (None, {"fields": (("name", "advertiser"), ("status", "status_reason"), "forms")}),
         (
             "Setup",
-            {"classes": ("collapse",), "fields": (("time_zone", "verdict_days"), "silence_times", "webhook_keys", "identifier")},
+            {
+                "classes": ("collapse",),
+                "fields": (("time_zone", "verdict_days"), "silence_times", "webhook_keys", "identifier"),
+            },
         ),
     )
     # Key, name and address of each tab, in their order.
@@ -188,10 +192,12 @@ class CampaignAdmin(ModelAdmin):
         return self.tab(request, campaign, "publishers", context)
 
     def sources_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
-        """Where tracked events come from. POST: name, for a new one."""
+        """Where tracked events come from. POST: name, for a new one; action lead_events, for what leads send as events."""
         campaign = self.campaign(request, campaign_id)
         if not self._may(request, "source"):
             raise PermissionDenied
+        if request.method == "POST" and request.POST.get("action") == "lead_events":
+            return lead_events_save(request, campaign)
         if request.method == "POST":
             return source_add(request, campaign)
         return self.tab(request, campaign, "sources", sources_tab(request, campaign))

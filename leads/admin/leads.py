@@ -205,7 +205,7 @@ class LeadAdmin(ModelAdmin):
         person, values, entries = lead_person(lead.values), lead.values, self.timeline(lead)
         clear = may_see_personal_data(request.user)
         if not clear:
-            given, chosen = {**lead.values, "": lead.ip or ""}, open_keys(fields)
+            given, chosen = {**lead.values, "": lead.ip or "", **_visitor(lead)}, open_keys(fields)
             person, values = masked_person(lead.values), masked_values(lead.values, fields)
             entries = rewritten(entries, lambda text: without_personal(text, given, chosen))
         context = {
@@ -221,9 +221,17 @@ class LeadAdmin(ModelAdmin):
             "campaign_badge": campaign_badge(lead.campaign),
             "values": _labelled(fields, values),
             "entries": entries,
+            "visitor": _visitor(lead) if clear else {},
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/lead.html", context)
+
+
+def _visitor(lead: Lead) -> dict[str, str]:
+    """Whose tracked events a lead belongs to, as it was posted; by the names under which its page shows that."""
+    said = lead.visitor or {}
+    named = {"User ID": said.get("userId", ""), "Anonymous ID": said.get("anonymousId", "")}
+    return {name: value for name, value in named.items() if value}
 
 
 def exported(request: HttpRequest, count: int, kind: str, *, masked: bool) -> None:

@@ -21,9 +21,11 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from leads.admin.badges import SHAPES, badge, short
+from leads.admin.lead_events import lead_events_form
 from leads.models import Campaign, Event, PersonEvent, Source
 from leads.rights import masked, masked_email, may_see_personal_data
 from leads.skin import ModelAdmin
+from leads.tracking.lead_events import lead_of_event
 from leads.tracking.snippet import snippet
 from leads.tracking.sources import OVERLAP_HOURS, key_rotate
 
@@ -50,6 +52,8 @@ def sources_tab(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     return {
         "rows": [{"source": row, "badge": source_badge(row), "latest": latest.get(row.pk)} for row in rows],
         "can_add": request.user.has_perm("leads.add_source"),
+        "lead_events": lead_events_form(campaign),
+        "can_change": request.user.has_perm("leads.change_source"),
     }
 
 
@@ -211,6 +215,9 @@ class SourceAdmin(ModelAdmin):
             "message": message[:MESSAGE_CHARS],
             "cut": len(message) > MESSAGE_CHARS,
             "clear": clear,
+            "lead_id": lead_of_event(source.campaign_id, event.data)
+            if request.user.has_perm("leads.view_lead")
+            else None,
         }
         template = (
             "console/source_event.html" if request.headers.get("HX-Request") else "console/source_event_page.html"

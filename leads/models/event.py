@@ -11,6 +11,7 @@ import secrets
 import string
 from typing import Any
 
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
 from leads.models.campaign import Campaign
@@ -130,11 +131,16 @@ class Person(models.Model):
 
 
 class Identity(models.Model):
-    """An id by which calls name a person. It belongs to one person at a time; alias and identify calls move it."""
+    """What a person is known by. It belongs to one person at a time; alias and identify calls move it.
+
+    Calls name persons by user id and anonymous id; by the e-mail address that an identify call gave, in small letters, leads
+    find theirs.
+    """
 
     class Kind(models.TextChoices):
         USER = "user", "User id"
         ANONYMOUS = "anonymous", "Anonymous id"
+        EMAIL = "email", "E-mail address"
 
     # Of campaign, kind and value, whatever their length.
     key = models.UUIDField(primary_key=True, editable=False)
@@ -190,3 +196,36 @@ class EventName(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LeadEvents(models.Model):
+    """Which changes of a campaign's leads are tracked as events, and of which source. Where there is no row: none."""
+
+    campaign = models.OneToOneField(Campaign, models.CASCADE, related_name="lead_events")
+    source = models.ForeignKey(Source, models.CASCADE, related_name="+")
+    received = models.BooleanField("Lead Received", default=False)
+    valid = models.BooleanField("Lead Validated", default=False)
+    invalid = models.BooleanField("Lead Invalidated", default=False)
+    returned = models.BooleanField("Lead Returned", default=False)
+    revenue = models.DecimalField(
+        "worth of a valid lead",
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Goes along with Lead Validated as its revenue.",
+    )
+    currency = models.CharField(
+        max_length=3,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^[A-Z]{3}$", "Write a currency as EUR or USD.")],
+    )
+
+    class Meta:
+        default_permissions = ()
+        verbose_name_plural = "lead events"
+
+    def __str__(self) -> str:
+        return f"Leads as events of {self.source}"

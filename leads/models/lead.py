@@ -79,6 +79,12 @@ class Lead(models.Model):
     # The instance it came from, which is told of each later flag. Empty: nobody asked.
     sync_subdomain = models.CharField(max_length=63, default="", db_default="", blank=True)
     sync_token = models.CharField(max_length=32, default="", db_default="", blank=True)
+    visitor = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The userId and anonymousId that it was posted with: whose tracked events it belongs to.",
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -77,6 +77,7 @@ def _row(
         sync_subdomain=cleaned.sync_subdomain,
         sync_token=cleaned.sync_token,
         email_key=form.email_key(cleaned.values),
+        visitor=cleaned.visitor,
     )
 
 

@@ -177,10 +177,13 @@ def event(message: dict[str, Any], common: Common, kind: str = "") -> EventRow:
     if data.find(b"\\u0000") >= 0:
         message = _without_nul(message)
         data, name, message_id = _written(message), _name(message, said), message["messageId"]
-    digest = hashlib.blake2b(f"{common.source_id}:{message_id}".encode(), digest_size=16).digest()
-    return EventRow(
-        uuid.UUID(bytes=digest), common.source_id, said, name[:NAME_CHARS], timestamp, common.received_at, data
-    )
+    key = event_key(common.source_id, message_id)
+    return EventRow(key, common.source_id, said, name[:NAME_CHARS], timestamp, common.received_at, data)
+
+
+def event_key(source_id: int, message_id: str) -> uuid.UUID:
+    """What makes a repeat of a message harmless."""
+    return uuid.UUID(bytes=hashlib.blake2b(f"{source_id}:{message_id}".encode(), digest_size=16).digest())
 
 
 def said_text(value: Any) -> str:

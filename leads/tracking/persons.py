@@ -60,6 +60,13 @@ def device_id(message: Mapping[str, Any]) -> str:
     return text if text.strip() and len(text) <= ID_CHARS else ""
 
 
+def said_email(message: Mapping[str, Any]) -> str:
+    """The e-mail address among the traits of an identify call, in small letters; "" where there is none."""
+    traits = message.get("traits")
+    email = said_id(traits, "email").strip().lower() if isinstance(traits, dict) else ""
+    return email if "@" in email and len(email) <= ID_CHARS else ""
+
+
 def _in_any_case(value: Mapping[str, Any], name: str) -> Any:
     if name in value:
         return value[name]
@@ -153,6 +160,10 @@ class _People:
             who = self._alias(event, who)
         self._met[who] = None
         _remember(who, event)
+        if event.type == EventType.IDENTIFY and (email := said_email(event.data)):
+            # Leads are found to be theirs by it; calls are not.
+            key = identity_key(event.campaign_id, Identity.Kind.EMAIL, email)
+            self._moved[key] = (who, Identity.Kind.EMAIL, email)
         return who
 
     def _user(
