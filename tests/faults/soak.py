@@ -60,30 +60,33 @@ def main() -> int:
     )
     options = parser.parse_args()
     done: list[tuple[int, Account]] = []
-    for seed in range(options.seed, options.seed + options.runs):
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="soak-") as directory:
-            field = Field(Path(directory) / "field")
-            try:
-                account, _ = mixed_run(field, seed, faults=options.faults, long=True)
-            except AssertionError:
-                account = Account(f"mixed{seed}", wrong=[traceback.format_exc()])
-            finally:
-                field.close()
-        done.append((seed, account))
-        states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
-        print(
-            f"  {account.accepted} accepted: {states}; settled in {account.settled_s:.0f} s, verdicts "
-            f"in {account.verdicts_s:.0f} s; {time.monotonic() - start:.0f} s in all",
-            flush=True,
-        )
-        for words in account.wrong[:10]:
-            print(f"  WRONG: {words}", flush=True)
+    try:
+        for seed in range(options.seed, options.seed + options.runs):
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory(prefix="soak-") as directory:
+                field = Field(Path(directory) / "field")
+                try:
+                    account, _ = mixed_run(field, seed, faults=options.faults, long=True)
+                except AssertionError:
+                    account = Account(f"mixed{seed}", wrong=[traceback.format_exc()])
+                finally:
+                    field.close()
+            done.append((seed, account))
+            states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
+            print(
+                f"  {account.accepted} accepted: {states}; settled in {account.settled_s:.0f} s, verdicts "
+                f"in {account.verdicts_s:.0f} s; {time.monotonic() - start:.0f} s in all",
+                flush=True,
+            )
+            for words in account.wrong[:10]:
+                print(f"  WRONG: {words}", flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(done)} runs.")
     print(_table(done))
     lost = [seed for seed, account in done if account.wrong]
     print(f"Waiting means: {', '.join(WAITING)}, each with a reason.")
     print(f"Something is wrong with: {lost}" if lost else "No lead lost, none doubled without a mark, no verdict lost.")
-    return 1 if lost else 0
+    return 1 if lost or len(done) < options.runs else 0
 
 
 if __name__ == "__main__":
