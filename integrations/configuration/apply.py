@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -30,11 +31,15 @@ from leads.models import (
     CampaignPublisher,
     Field,
     Form,
+    LeadEvents,
     Link,
     Publisher,
     ReasonCode,
+    Source,
     User,
 )
+from leads.tracking.lead_events import NAMES as LEAD_EVENT_NAMES
+from leads.tracking.sources import LONGEST_KEY
 
 
 @dataclass(slots=True)
@@ -207,9 +212,42 @@ def _campaign(report: Report, item: Item) -> None:
         _row(report, f"publisher of “{campaign.name}”:", CampaignPublisher, contract, identity, values)
     for link in item.values.get("links", []):
         _row(report, f"link of “{campaign.name}”", Link, link, {"campaign": campaign, "name": link.values["name"]})
+    _sources(report, campaign, item)
     for position, entry in enumerate(item.values.get("integrations", [])):
         applied = integration_apply(campaign, entry, position)
         report.ids.setdefault("integrations", {})[applied.integration.name] = applied.integration.pk
         if applied.pull:
             report.to_pull.append(applied)
         report.note(applied.outcome, f"integration of “{campaign.name}”", applied.integration.name)
+
+
+def _sources(report: Report, campaign: Campaign, item: Item) -> None:
+    """The campaign's sources, and what becomes of its leads as events of one of them."""
+    kind = f"source of “{campaign.name}”"
+    for entry in item.values.get("sources", []):
+        identity = {"campaign": campaign, "name": entry.values["name"]}
+        key = entry.values.get("write_key")
+        if key is not None and not (key.isascii() and key.isalnum() and len(key) <= LONGEST_KEY):
+            words = f"a write key has letters and digits only, {LONGEST_KEY} at the most."
+            raise ConfigurationError([(entry.at("write_key"), words)])
+        source, _ = _row(report, kind, Source, entry, identity)
+        report.ids.setdefault("sources", {})[source.name] = source.pk
+    given = item.values.get("lead_events")
+    if given is None:
+        return
+    source = campaign.sources.filter(name=given.values["source"]).first()
+    if source is None:
+        known = list(campaign.sources.values_list("name", flat=True))
+        words = f"the campaign has no source “{given.values['source']}”{did_you_mean(given.values['source'], known)}."
+        raise ConfigurationError([(given.at("source"), words)])
+    names = given.values["events"]
+    values: dict[str, Any] = {"source_id": source.pk, **{key: name in names for key, name in LEAD_EVENT_NAMES.items()}}
+    if "revenue" in given.values:
+        try:
+            values["revenue"] = Decimal(given.values["revenue"]) if given.values["revenue"] else None
+        except InvalidOperation:
+            words = f'“{given.values["revenue"]}” is no sum. Write it as "12.50".'
+            raise ConfigurationError([(given.at("revenue"), words)]) from None
+    if "currency" in given.values:
+        values["currency"] = given.values["currency"]
+    _row(report, "leads as events of", LeadEvents, given, {"campaign": campaign}, values)

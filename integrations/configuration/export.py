@@ -16,7 +16,8 @@ from integrations.configuration.schema import SENDING, WEEKDAYS
 from integrations.kit.registry import connectors
 from integrations.kit.text_map import pairs_of
 from integrations.models import FieldMapping, Integration
-from leads.models import Advertiser, Campaign, Field, Form, Publisher, ReasonCode
+from leads.models import Advertiser, Campaign, Field, Form, LeadEvents, Publisher, ReasonCode
+from leads.tracking.lead_events import NAMES as LEAD_EVENT_NAMES
 
 HEAD = """\
 What this portal is set up to do; `manage.py config apply FILE` makes a portal be set up so.
@@ -101,7 +102,25 @@ def _campaign(row: Campaign, taken: set[str]) -> CommentedMap:
             for link in row.links.order_by("id")
         ]
         or None,
+        sources=[
+            _map(name=source.name, write_key=source.write_key, enabled=None if source.enabled else False)
+            for source in row.sources.order_by("id")
+        ]
+        or None,
+        lead_events=_lead_events(row),
         integrations=[_integration(integration, row, taken) for integration in integrations] or None,
+    )
+
+
+def _lead_events(row: Campaign) -> CommentedMap | None:
+    rule = LeadEvents.objects.filter(campaign=row).select_related("source").first()
+    if rule is None:
+        return None
+    return _map(
+        source=rule.source.name,
+        events=[name for key, name in LEAD_EVENT_NAMES.items() if getattr(rule, key)],
+        revenue=None if rule.revenue is None else DoubleQuotedScalarString(str(rule.revenue)),
+        currency=rule.currency or None,
     )
 
 

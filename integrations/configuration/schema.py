@@ -29,6 +29,7 @@ from integrations.configuration.reading import (
 from integrations.kit.text_map import map_kept
 from integrations.models import InDoubt, IntegrationState
 from leads.models import Campaign, FieldType, Flag
+from leads.tracking.lead_events import NAMES as LEAD_EVENT_NAMES
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # A mapping row has at most one of these keys: where its value comes from.
@@ -163,6 +164,13 @@ INTEGRATION = Shape(
     required=("name", "connector"),
     identity=("name",),
 )
+# A site, an app or a server whose calls are tracked. Without a write_key it gets one that nobody can guess.
+SOURCE = Shape({"name": name, "write_key": setting, "enabled": boolean}, required=("name",), identity=("name",))
+# What becomes of leads as events of one of these sources.
+LEAD_EVENTS = Shape(
+    {"source": name, "events": list_of(one_of(LEAD_EVENT_NAMES.values())), "revenue": or_nothing(text), "currency": text},
+    required=("source", "events"),
+)
 CAMPAIGN = Shape(
     {
         "name": name,
@@ -175,6 +183,8 @@ CAMPAIGN = Shape(
         "forms": list_of(name),
         "publishers": list_of(or_name(CONTRACT, "name")),
         "links": list_of(LINK),
+        "sources": list_of(SOURCE),
+        "lead_events": LEAD_EVENTS,
         "integrations": list_of(INTEGRATION),
     },
     required=("name", "advertiser"),

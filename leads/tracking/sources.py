@@ -12,7 +12,7 @@ from leads.models.event import WRITE_KEY_CHARS, new_write_key
 
 # For how long a key works on after its change: as long as pages and apps with the old one are about.
 OVERLAP_HOURS = 24
-_LONGEST_KEY = WRITE_KEY_CHARS * 2
+LONGEST_KEY = WRITE_KEY_CHARS * 2
 
 
 def _load(write_key: str) -> Source | None:
@@ -30,7 +30,7 @@ async def source_by_key(write_key: str) -> Source | None:
 
     Kept for a moment, like leads/catalog.py: only to be read.
     """
-    if not (0 < len(write_key) <= _LONGEST_KEY and write_key.isascii() and write_key.isalnum()):
+    if not (0 < len(write_key) <= LONGEST_KEY and write_key.isascii() and write_key.isalnum()):
         return None
     return await _sources.get(write_key)
 

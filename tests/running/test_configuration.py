@@ -15,12 +15,27 @@ from integrations.configuration.reading import ConfigurationError
 from integrations.configuration.schema import parse
 from integrations.models import FieldMapping, Integration, IntegrationState
 from leads.access import digest
-from leads.models import Advertiser, ApiKey, Campaign, Form, Link, Publisher, ReasonCode, User
+from leads.models import (
+    Advertiser,
+    ApiKey,
+    Campaign,
+    Form,
+    LeadEvents,
+    Link,
+    Publisher,
+    ReasonCode,
+    Source,
+    User,
+)
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEMO = (ROOT / "demo" / "portal.yml").read_text()
-SECRETS = {name: f"secret of {name}" for name in re.findall(r"env:(\w+)", DEMO) if not name.endswith("_ID")}
+SECRETS = {
+    name: "WriteKey1" if name.endswith("WRITE_KEY") else f"secret of {name}"
+    for name in re.findall(r"env:(\w+)", DEMO)
+    if not name.endswith("_ID")
+}
 ENVIRON = {**SECRETS, "CLIENT_CAMPAIGN_ID": "204", "CLIENT_PUBLISHER_ID": "17", "CLIENT_FORM_ID": "75"}
 
 SMALL = """\
@@ -65,7 +80,7 @@ def refused(text: str, environ: dict[str, str] | None = None) -> str:
 def test_a_file_sets_up_everything_it_names() -> None:
     applied(DEMO, ENVIRON)
     campaign = Campaign.objects.get(name="Spring webinar")
-    integration = campaign.integrations.get()
+    integration = campaign.integrations.get(connector="convertr_connect")
     assert integration.settings == {
         "subdomain": "client",
         "campaign_id": "204",
@@ -192,14 +207,15 @@ def test_an_integration_that_was_never_pulled_is_off_until_the_client_answers(tm
             call_command("config", "apply", str(file), stdout=io.StringIO())
     line = 1 + DEMO[: DEMO.index("- name: Larkfield's instance")].count("\n")
     assert f"{file}:{line}:9: campaigns[0].integrations[0]:" in str(caught.value)
-    assert Integration.objects.get().state == IntegrationState.NEEDS_SETUP
+    assert Integration.objects.get(connector="convertr_connect").state == IntegrationState.NEEDS_SETUP
     assert Campaign.objects.count() == 3
 
 
 def test_an_export_has_no_secret_in_it() -> None:
     applied(DEMO, ENVIRON)
     text = export()
-    for secret in SECRETS.values():
+    # A write key stands in every page that is tracked.
+    for secret in (value for name, value in SECRETS.items() if not name.endswith("WRITE_KEY")):
         assert secret not in text
         assert digest(secret) not in text
     assert re.search(r"api_key: env:SPRING_WEBINAR_LARKFIELD_S_INSTANCE_API_KEY +# kept encrypted; not exported", text)
@@ -207,13 +223,24 @@ def test_an_export_has_no_secret_in_it() -> None:
 
 def test_an_export_applied_elsewhere_is_the_same_configuration() -> None:
     applied(DEMO, ENVIRON)
-    Integration.objects.get().mappings.filter(remote_key="form[phone]").update(
+    Integration.objects.get(connector="convertr_connect").mappings.filter(remote_key="form[phone]").update(
         remote_label="Phone №", remote_required=True, remote_choices=[{"value": "1", "label": "yes"}], state="extra"
     )
     text = export()
     environ = {"SPRING_WEBINAR_LARKFIELD_S_INSTANCE_API_KEY": ENVIRON["CLIENT_PUBLISHER_API_KEY"]}
     assert applied(text, environ).lines == []
-    for model in (FieldMapping, Integration, Campaign, User, Publisher, Form, Advertiser, ReasonCode):
+    for model in (
+        FieldMapping,
+        Integration,
+        LeadEvents,
+        Source,
+        Campaign,
+        User,
+        Publisher,
+        Form,
+        Advertiser,
+        ReasonCode,
+    ):
         model._default_manager.all().delete()
     applied(text, environ)
     assert export() == text
@@ -286,3 +313,36 @@ def test_what_goes_out_when_is_set_up_and_exported_and_lifts_a_closure() -> None
 )
 def test_a_mistake_in_what_goes_out_when_is_named(old: str, new: str, words: str) -> None:
     assert words in refused(SMALL.replace("        settings:\n", SENDING).replace(old, new))
+
+
+TRACKED = SMALL.replace(
+    "    integrations:",
+    """\
+    sources:
+      - {name: Site, write_key: env:SITE_KEY}
+    lead_events: {source: Site, events: [Lead Validated], revenue: "12.50", currency: EUR}
+    integrations:""",
+)
+
+
+def test_sources_and_what_leads_are_as_events_are_set_up_and_exported() -> None:
+    environ = {**SMALL_ENVIRON, "SITE_KEY": "SiteKey1"}
+    applied(TRACKED, environ)
+    rule = LeadEvents.objects.get()
+    assert (rule.source.write_key, rule.valid, rule.invalid, str(rule.revenue)) == ("SiteKey1", True, False, "12.50")
+    assert applied(TRACKED, environ).lines == []
+    assert "write_key: SiteKey1" in export()
+    assert 'revenue: "12.50"' in export()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("source: Site,", "source: Sites,", "the campaign has no source “Sites”; did you mean “Site”?"),
+        ("env:SITE_KEY", "no key", "a write key has letters and digits only"),
+        ('"12.50"', "much", "“much” is no sum"),
+        ("EUR", "euros", "currency"),
+    ],
+)
+def test_a_mistake_in_sources_is_named(old: str, new: str, words: str) -> None:
+    assert words in refused(TRACKED.replace(old, new), {**SMALL_ENVIRON, "SITE_KEY": "SiteKey1"})
