@@ -11,6 +11,8 @@ from leads.rule_values import BARE_TESTS, TESTS, choices_of
 _DEEDS = {"track": ("did", "did not do"), "page": ("saw the page", "did not see the page")}
 _DEEDS["screen"] = ("saw the screen", "did not see the screen")
 _ANY = {"page": ("saw any page", "saw no page"), "screen": ("saw any screen", "saw no screen")}
+# What is still to be filled in.
+_UNSAID = "…"
 _THINGS = {"track": "", "page": "the page ", "screen": "the screen "}
 COMPUTE_WORDS: Mapping[str, str] = {
     "count": "How often",
@@ -38,8 +40,10 @@ def _joined(items: Sequence[Mapping[str, Any]], match: Any) -> str:
 def _condition(asked: Mapping[str, Any]) -> str:
     if asked["kind"] == "trait":
         return f"have a trait {_where(asked)}"
-    kind, name, how, times = asked["type"], asked.get("event"), asked["how"], asked.get("times") or 0
+    kind, name, how, times = asked["type"], asked.get("event"), asked["how"], asked.get("times")
     did, did_not = _DEEDS[kind]
+    if not name and kind == "track":
+        name = _UNSAID
     said, denied = (f"{did} “{name}”", f"{did_not} “{name}”") if name else _ANY[kind]
     if how == "never":
         return f"{denied}{_wheres(asked)}{_window(asked)}"
@@ -50,7 +54,9 @@ def _condition(asked: Mapping[str, Any]) -> str:
 
 
 def _computed(rule: Mapping[str, Any]) -> str:
-    kind, name, path = rule["type"], rule.get("event"), rule.get("property")
+    kind, name, path = rule["type"], rule.get("event"), rule.get("property") or _UNSAID
+    if not name and kind == "track":
+        name = _UNSAID
     of = f"“{name}”" if name else f"any {kind}"
     of = f"{_THINGS[kind]}{of}" if name else of
     start = {
@@ -65,8 +71,8 @@ def _computed(rule: Mapping[str, Any]) -> str:
 
 
 def _where(asked: Mapping[str, Any]) -> str:
-    test, value = asked["test"], str(asked.get("value", ""))
-    said = f"{asked['path']} that {TESTS[test]}" if asked.get("kind") == "trait" else f"{asked['path']} {TESTS[test]}"
+    test, value, path = asked["test"], str(asked.get("value", "")) or _UNSAID, asked["path"] or _UNSAID
+    said = f"{path} that {TESTS[test]}" if asked.get("kind") == "trait" else f"{path} {TESTS[test]}"
     if test in BARE_TESTS:
         return said
     if test == "one_of":
@@ -86,5 +92,7 @@ def _window(asked: Mapping[str, Any]) -> str:
     return " in the last day" if days == 1 else f" in the last {days} days"
 
 
-def _times(times: int) -> str:
+def _times(times: int | None) -> str:
+    if times is None:
+        return f"{_UNSAID} times"
     return {1: "once", 2: "twice"}.get(times, f"{times:,} times")

@@ -2,6 +2,7 @@
 
 from integrations.admin import (
     activity,
+    audiences,
     campaigns,
     deliveries,
     integrations,
@@ -15,6 +16,7 @@ from integrations.admin import (
 
 __all__ = [
     "activity",
+    "audiences",
     "campaigns",
     "deliveries",
     "integrations",

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leads.access import api_keys_good
+from leads.admin.audiences import audiences_tab
 from leads.admin.badges import badge, campaign_badge, flag_badge, moment, status_badge
 from leads.admin.keys import keys_page, keys_summary
 from leads.admin.lead_events import lead_events_save
@@ -83,6 +84,7 @@ class CampaignAdmin(ModelAdmin):
         ("form", "Form"),
         ("publishers", "Publishers"),
         ("sources", "Sources"),
+        ("audiences", "Audiences"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
@@ -96,6 +98,7 @@ class CampaignAdmin(ModelAdmin):
             path("<int:campaign_id>/form/", wrap(self.form_view), name=name("form")),
             path("<int:campaign_id>/publishers/", wrap(self.publishers_view), name=name("publishers")),
             path("<int:campaign_id>/sources/", wrap(self.sources_view), name=name("sources")),
+            path("<int:campaign_id>/audiences/", wrap(self.audiences_view), name=name("audiences")),
             path("<int:campaign_id>/settings/", wrap(self.settings_view), name=name("settings")),
             path("<int:campaign_id>/tracking/", wrap(self.tracking_view), name=name("tracking")),
             *super().get_urls(),
@@ -202,6 +205,13 @@ class CampaignAdmin(ModelAdmin):
             return source_add(request, campaign)
         return self.tab(request, campaign, "sources", sources_tab(request, campaign))
 
+    def audiences_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        """Audiences and computed traits."""
+        campaign = self.campaign(request, campaign_id)
+        if not self._may(request, "audience"):
+            raise PermissionDenied
+        return self.tab(request, campaign, "audiences", audiences_tab(request, campaign))
+
     def settings_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         """The campaign's own form: name, status, forms, publishers, links."""
         return super().change_view(request, str(campaign_id), "", {"title": "Settings"})  # type: ignore[no-any-return]
@@ -239,11 +249,14 @@ class CampaignAdmin(ModelAdmin):
     def tab(self, request: HttpRequest, campaign: Campaign, key: str, context: dict[str, Any]) -> HttpResponse:
         """One tab of the campaign's page."""
         counts = {"publishers": campaign.contracts.count()}
-        hidden = {name for name, model in (("leads", "lead"), ("sources", "source")) if not self._may(request, model)}
+        models = (("leads", "lead"), ("sources", "source"), ("audiences", "audience"))
+        hidden = {name for name, model in models if not self._may(request, model)}
         if "leads" not in hidden:
             counts["leads"] = Lead.objects.filter(campaign=campaign).count()
         if "sources" not in hidden:
             counts["sources"] = campaign.sources.count()
+        if "audiences" not in hidden:
+            counts["audiences"] = campaign.audiences.count()
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
