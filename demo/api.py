@@ -66,11 +66,12 @@ class Publisher:
         forms: list[dict[str, Any]] = answer.json()
         return next(list(form["fields"]) for form in forms if form["formId"] == self._portal["form_id"])
 
-    def submit(self, values: Mapping[str, str]) -> int:
-        """Post a lead by bare names; its id. Refused carries the portal's reasons."""
+    def submit(self, values: Mapping[str, str], *, user_id: str = "") -> int:
+        """Post a lead by bare names, of the tracked user with this id if any; its id. Refused carries the portal's reasons."""
         portal = self._portal
         url = f"{self._base}/{portal['publisher_id']}/forms/{portal['form_id']}/campaign/{portal['campaign_id']}/leads"
-        answer = self._call("POST", url, data={posted_as(name): value for name, value in values.items()})
+        visitor = {"userId": user_id} if user_id else {}
+        answer = self._call("POST", url, data={**{posted_as(name): value for name, value in values.items()}, **visitor})
         return int(answer.json()["data"])
 
     def result(self, lead_id: int) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Two portals as child processes: prepared, started together, watched, and stopped together."""
+"""Two portals and a stand-in for Convertro as child processes: prepared, started together, watched, and stopped together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from demo.looks import answers, blocks_interrupts, forward, migrations_digest
-from demo.state import CLIENT, PORTAL, State, demo_lead_hash, first_leads
+from demo.state import CLIENT, CONVERTRO, PORTAL, State, demo_lead_hash, first_leads
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
@@ -42,6 +42,7 @@ class Launcher:
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self._preparing: list[subprocess.Popen[bytes]] = []
         self._lock: IO[str] | None = None
+        self._stand_in: socket.socket | None = None
 
     # --- from nothing to ready ------------------------------------------------------------------------------
 
@@ -56,6 +57,7 @@ class Launcher:
         first_time = not self.state.complete
         if first_time:
             print("Setting up both portals (once) …", flush=True)
+        self._stand_in = self._listen_for_convertro()
         self._migrate()
         if not self.state.set_up(CLIENT):
             self._configure(CLIENT)
@@ -65,6 +67,7 @@ class Launcher:
             self._wait_ready(name)
         if not self.state.set_up(PORTAL):
             self._configure(PORTAL)  # it asks the client's portal for its form
+        self._serve_stand_in()
         about = self.state.about(self.urls)
         if first_time:
             first_leads(about)
@@ -76,7 +79,10 @@ class Launcher:
 
     @property
     def urls(self) -> dict[str, str]:
-        return {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
+        ports = dict(self.ports)
+        if self._stand_in is not None:
+            ports[CONVERTRO] = self._stand_in.getsockname()[1]
+        return {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
 
     def welcome(self, took_s: float) -> str:
         about = self.state.about(self.urls)
@@ -84,6 +90,9 @@ class Launcher:
         for name, words in ((PORTAL, "Your portal"), (CLIENT, "The client's portal")):
             url, password = about[name]["url"], about[name]["admin_password"]
             lines.append(f"  {words:<20} {url}/admin/   log in as {about[name]['admin_username']} / {password}")
+        stand_in = about[PORTAL]["convertro_stand_in"]
+        lines.append(f"  {'What Convertro got':<20} {stand_in}/")
+        lines.append(f"  {'A tracked site':<20} {stand_in}/site")
         return "\n".join(
             [
                 *lines,
@@ -93,6 +102,7 @@ class Launcher:
                 "  2. In another terminal: make demo-leads N=100. They arrive in the client's portal by themselves.",
                 "  3. In the client's portal, select some of its leads and flag them invalid with a reason. Look at the same",
                 "     leads in your portal: the verdict, its reason code and comment are there.",
+                "  4. Open the tracked site and click: the campaign's tab Sources shows each event as it comes, and what became of it.",
                 "",
                 f"What scripts need to know is in {self._shown(self.state.run_file)}. Ctrl-C stops both.",
             ]
@@ -192,7 +202,8 @@ class Launcher:
             "INSTANCE_SUBDOMAIN": name,
             "INSTANCE_URL": urls[name],
             "CONVERTR_INSTANCES": ",".join(f"{other}={url}" for other, url in urls.items()),
-            "CONNECTOR_PRIVATE_HOSTS": ",".join(f"127.0.0.1:{port}" for port in self.ports.values()),
+            "CONNECTOR_PRIVATE_HOSTS": ",".join(url.removeprefix("http://") for url in urls.values()),
+            "CONVERTRO_API_URL": urls[CONVERTRO],
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -201,6 +212,46 @@ class Launcher:
         # A session of its own: Ctrl-C reaches this process alone, which then stops both in order.
         child = self.children[name] = self._start(name, *command)
         threading.Thread(target=forward, args=(name, child), name=f"output of {name}", daemon=True).start()
+
+    def _listen_for_convertro(self) -> socket.socket:
+        """Where it listened last; else beside the client's portal; else at any port that is free."""
+        for port in (self.state.stand_in_port, self.ports[CLIENT] + 1, None):
+            if port == 0 or port in self.ports.values():
+                continue
+            listening = socket.socket()
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listening.bind(("127.0.0.1", port or 0))
+                listening.listen(128)
+            except (OSError, OverflowError):
+                listening.close()
+                continue
+            self.state.note_stand_in_port(listening.getsockname()[1])
+            return listening
+        raise LaunchProblem("No port is free for Convertro's stand-in.")
+
+    def _serve_stand_in(self) -> None:
+        about, listening = self.state.about(self.urls)[PORTAL], self._stand_in
+        assert listening is not None
+        form = f"/webhook/campaign/{about['campaign_id']}/global-form/{about['form_id']}/leads"
+        asked = f"apikey={about['campaign_api_key']}&publisherId={about['publisher_id']}"
+        told = {
+            "DEMO_PORTAL": about["url"],
+            "DEMO_WRITE_KEY": about["write_key"],
+            "DEMO_LEAD_URL": f"{about['url']}{form}?{asked}",
+        }
+        command = [sys.executable, str(ROOT / "demo" / "convertro.py")]
+        child = self.children[CONVERTRO] = subprocess.Popen(  # noqa: S603  a command of our own
+            [*command, "--fd", str(listening.fileno()), "--stop-with", str(os.getpid())],
+            cwd=ROOT,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listening.fileno(),),
+            start_new_session=True,
+        )
+        threading.Thread(target=forward, args=(CONVERTRO, child), name="output of convertro", daemon=True).start()
 
     def _wait_ready(self, name: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -213,9 +264,9 @@ class Launcher:
     def _refuse_dead(self) -> None:
         for name, child in self.children.items():
             if child.poll() is not None:
-                other = CLIENT if name == PORTAL else PORTAL
+                who = "stand-in for Convertro" if name == CONVERTRO else name
                 raise LaunchProblem(
-                    f"The {name} ended by itself (exit code {child.returncode}), so the {other} was stopped too. "
+                    f"The {who} ended by itself (exit code {child.returncode}), so all were stopped. "
                     "What it said is above."
                 )
 

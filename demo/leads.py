@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from demo.api import Administrator, Publisher, Refused, posted_as  # noqa: E402  the line above makes it findable
 from demo.people import Person, people  # noqa: E402
+from demo.visits import send, user_id, visits  # noqa: E402
 
 # The platform asks for fewer than ten calls at once.
 AT_ONCE = 8
@@ -39,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, help="to post the same leads again; made up and printed if not given")
+    parser.add_argument("--no-events", action="store_true", help="leads alone, without what some did in the app before")
     parser.add_argument("--var", type=Path, default=ROOT / "var")
     asked = parser.parse_args()
     if asked.count < 1:
@@ -55,14 +57,15 @@ def main() -> int:
     except Refused as refused:
         print(f"Your portal lets nobody in: {refused}", file=sys.stderr)
         return 1
-    return post(about, publisher, people(asked.count, seed), seed)
+    return post(about, publisher, people(asked.count, seed), seed, events=not asked.no_events)
 
 
-def post(about: dict[str, Any], publisher: Publisher, made: Sequence[Person], seed: int) -> int:
+def post(about: dict[str, Any], publisher: Publisher, made: Sequence[Person], seed: int, *, events: bool = True) -> int:
     """Post them, several at once; print what became of them; 1 where an answer was not what it had to be."""
     url = about["portal"]["url"]
     print(f"Posting {len(made)} leads to “{about['portal']['campaign_name']}” at {url} (SEED={seed})")
     known = set(publisher.fields())
+    seen = track(about["portal"], made, seed) if events else set()
     client = Administrator(about["client"])
     before = client.count()
 
@@ -70,7 +73,7 @@ def post(about: dict[str, Any], publisher: Publisher, made: Sequence[Person], se
         # A form that was changed since gets what it still has; an invalid lead stays as wrong as it was meant.
         values = {name: value for name, value in person.values.items() if person.why or posted_as(name) in known}
         try:
-            return person, publisher.submit(values), ""
+            return person, publisher.submit(values, user_id=user_id(person) if user_id(person) in seen else ""), ""
         except Refused as refused:
             return person, None, str(refused)
         except requests.RequestException as error:
@@ -92,6 +95,19 @@ def post(about: dict[str, Any], publisher: Publisher, made: Sequence[Person], se
     for person in unexpected[:5]:
         print(f"Unexpected: a {person.kind} lead {person.values}", file=sys.stderr)
     return 1 if unexpected else 0
+
+
+def track(portal: dict[str, Any], made: Sequence[Person], seed: int) -> set[str]:
+    """Send what some of them did in the client's app before; the ids of these users."""
+    calls = visits(made, seed)
+    flat = [call for of_user in calls.values() for call in of_user]
+    try:
+        send(portal, flat)
+    except requests.RequestException as error:
+        print(f"No events were tracked: {error}", file=sys.stderr)
+        return set()
+    print(f"{len(calls)} of them were in the app before: {len(flat)} events")
+    return set(calls)
 
 
 def tell(about: dict[str, Any], publisher: Publisher, ids: Sequence[int], client: Administrator, before: int) -> None:

@@ -15,6 +15,7 @@ from demo.api import Administrator, Publisher
 from demo.people import BAD_LEADS, GOOD_LEADS, people
 
 PORTAL, CLIENT = "portal", "client"
+CONVERTRO = "convertro"
 NAMES = {PORTAL: ("Brightwater Media", "blue"), CLIENT: ("Larkfield Software", "plum")}
 # What portal.yml and client.yml call things, for looking up their ids.
 _PLACES = {
@@ -59,7 +60,7 @@ class State:
         if not all(self._database(name).exists() for name in (PORTAL, CLIENT)):
             self.reset()
         kept = self._data.setdefault("secrets", {})
-        for name in (*_API_KEYS, "oauth_client_secret", "portal_secret_key", "client_secret_key"):
+        for name in (*_API_KEYS, "oauth_client_secret", "PORTAL_WRITE_KEY", "portal_secret_key", "client_secret_key"):
             kept.setdefault(name, secrets.token_hex(20))
         for name in (*_PASSWORDS, "portal_admin_password", "client_admin_password"):
             kept.setdefault(name, secrets.token_urlsafe(9))
@@ -81,7 +82,9 @@ class State:
         return str(self._data["secrets"][name])
 
     def set_up(self, name: str) -> bool:
-        return f"{name}_ids" in self._data
+        kept = self._data.get(f"{name}_ids", {})
+        # What was set up before there were sources is set up anew.
+        return "sources" in kept if name == PORTAL else bool(kept)
 
     def has_admin(self, name: str) -> bool:
         return bool(self._data.get(f"{name}_admin"))
@@ -122,7 +125,7 @@ class State:
 
     def configuration_env(self) -> dict[str, str]:
         """What stands as env:NAME in portal.yml and client.yml."""
-        env = {name: self.secret(name) for name in (*_API_KEYS, *_PASSWORDS)}
+        env = {name: self.secret(name) for name in (*_API_KEYS, *_PASSWORDS, "PORTAL_WRITE_KEY")}
         if self.set_up(CLIENT):
             for kind in ("campaign", "publisher", "form"):
                 env[f"CLIENT_{kind.upper()}_ID"] = str(self._id(CLIENT, kind))
@@ -155,7 +158,19 @@ class State:
                 "inactive_campaign_id": self._id(name, "inactive_campaign"),
                 "inactive_campaign_api_key": self.secret(f"{upper}_INACTIVE_CAMPAIGN_API_KEY"),
             }
+        found[PORTAL]["write_key"] = self.secret("PORTAL_WRITE_KEY")
+        found[PORTAL]["convertro_stand_in"] = urls[CONVERTRO]
         return found
+
+    @property
+    def stand_in_port(self) -> int:
+        """The port that Convertro's stand-in had last; 0 where it had none."""
+        return int(self._data.get("stand_in_port", 0))
+
+    def note_stand_in_port(self, port: int) -> None:
+        if port != self.stand_in_port:
+            self._data["stand_in_port"] = port
+            self._save()
 
     def lead_hash(self, name: str) -> str:
         return str(self._data.get(f"{name}_lead_hash", ""))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from demo.people import people
 from tests.running.portal_process import INHERITED, ROOT, answers, free_port
@@ -93,6 +94,28 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         demo.stop()
 
 
+def tracks_and_shows_what_convertro_got(portal: dict[str, Any]) -> None:
+    """An event by the write key reaches the stand-in for Convertro, which shows it and can be emptied."""
+    stand_in = portal["convertro_stand_in"]
+    event = {"event": "Signed Up", "userId": "u1", "context": {"device": {"id": "phone-1"}}}
+    answer = requests.post(f"{portal['url']}/v1/track", json=event, auth=(portal["write_key"], ""), timeout=20)
+    assert answer.status_code == 200
+
+    def received() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(f"{stand_in}/received", timeout=20).json()
+        return found
+
+    wait_until(lambda: received() != [], 20)
+    (one,) = received()
+    assert set(one) == {"at", "method", "path", "query", "body"}
+    assert (one["method"], one["path"]) == ("GET", "/hit/larkfield/26/")
+    assert (one["query"]["sid"], one["query"]["event_type"]) == ("phone-1", "signup")
+    assert requests.delete(f"{stand_in}/received", timeout=20).status_code == 200
+    assert received() == []
+    assert "What Convertro was sent" in requests.get(stand_in, timeout=20).text
+    assert f"{portal['url']}/t/{portal['write_key']}.js" in requests.get(f"{stand_in}/site", timeout=20).text
+
+
 def test_two_portals_start_keep_what_they_know_and_stop(demo: Demo) -> None:
     demo.start()
     assert "log in as admin" in demo.said
@@ -100,7 +123,7 @@ def test_two_portals_start_keep_what_they_know_and_stop(demo: Demo) -> None:
     assert stat.S_IMODE((demo.var / "run.json").stat().st_mode) == 0o600
     assert set(about) == {"portal", "client"}
     for name, port in zip(("portal", "client"), demo.ports, strict=True):
-        assert set(about[name]) == KEYS
+        assert set(about[name]) == (KEYS | {"write_key", "convertro_stand_in"} if name == "portal" else KEYS)
         assert all(about[name].values())
         assert about[name]["url"] == f"http://127.0.0.1:{port}"
         assert len(about[name]["lead_hash"]) == 32
@@ -108,6 +131,8 @@ def test_two_portals_start_keep_what_they_know_and_stop(demo: Demo) -> None:
     for pid in demo.children():
         rss = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]
         assert int(rss) < 200 * 1024, "a portal takes less than 200 MB"
+
+    tracks_and_shows_what_convertro_got(about["portal"])
 
     posted = subprocess.run(
         [sys.executable, "demo/leads.py", "--var", str(demo.var), "--count", "40", "--seed", "7"],
@@ -149,15 +174,16 @@ def test_two_portals_start_keep_what_they_know_and_stop(demo: Demo) -> None:
     wait_until(lambda: not any(runs(pid) for pid in portals), 15)
 
 
-def test_one_portal_that_dies_takes_the_other_along_and_it_is_said(demo: Demo) -> None:
+def test_one_portal_that_dies_takes_the_others_along_and_it_is_said(demo: Demo) -> None:
     demo.start("--reset")
-    first, second = demo.children()
+    first, *others = demo.children()
+    assert len(others) == 2
     os.kill(first, signal.SIGKILL)
     assert demo.process is not None
     rest, _ = demo.process.communicate(timeout=30)
     assert demo.process.returncode == 1
     assert "ended by itself (exit code -9)" in rest
-    assert not runs(second)
+    assert not any(runs(other) for other in others)
 
 
 def test_a_taken_port_is_said_in_one_line_before_anything_is_started(tmp_path: Path) -> None:
