@@ -36,9 +36,11 @@ class LeadEventsForm(forms.ModelForm):  # type: ignore[type-arg]
         source.queryset = self.instance.campaign.sources.all()
         source.empty_label = None
         source.widget.attrs["class"] = "pt-input"
-        self.fields["revenue"].widget.attrs.update({"class": "pt-input pt-narrow", "min": "0", "step": "0.01"})
+        self.fields["revenue"].widget.attrs.update(
+            {"class": "pt-input", "style": "width: 8rem", "min": "0", "step": "0.01"}
+        )
         self.fields["currency"].widget.attrs.update(
-            {"class": "pt-input pt-narrow", "placeholder": "EUR", "aria-label": "Currency", "size": "4"}
+            {"class": "pt-input", "style": "width: 5rem", "placeholder": "EUR", "aria-label": "Currency", "size": "4"}
         )
 
     def clean_currency(self) -> str:

@@ -25,7 +25,7 @@ from leads.admin.lead_events import lead_events_form
 from leads.models import Campaign, Event, PersonEvent, Source
 from leads.rights import masked, masked_email, may_see_personal_data
 from leads.skin import ModelAdmin
-from leads.tracking.lead_events import lead_of_event
+from leads.tracking.lead_events import NOBODY, lead_of_event
 from leads.tracking.snippet import snippet
 from leads.tracking.sources import OVERLAP_HOURS, key_rotate
 
@@ -242,6 +242,8 @@ def _who(name: str, clear: bool) -> str:
 
 
 def _became(event: Any, outcomes: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    if event.problem == NOBODY:
+        return [outcome("", "Nobody known", "off", event.problem)]
     if event.problem:
         return [outcome("", "Not taken", "bad", event.problem)]
     if event.said_user is None and event.said_visitor is None:

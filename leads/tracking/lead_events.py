@@ -8,6 +8,7 @@ campaign's LeadEvents row says which changes, and which source they are counted 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ NAMES: Mapping[str, str] = {
 NOBODY = "Nobody knows whose lead it is: it came without userId and anonymousId, and no identify call gave its e-mail address."
 _CONTEXT = {"channel": "server", "library": {"name": "portal leads", "version": "1"}}
 _IN_A_QUERY = 500
+_MESSAGE_ID = re.compile(rf"lead-([0-9a-f]{{32}})-(?:[0-9a-f]{{32}}|{RECEIVED})")
 
 
 class Change(NamedTuple):
@@ -211,13 +213,8 @@ def events_of_lead(lead: Lead) -> list[Event]:
 
 
 def lead_of_event(campaign_id: int, message: Mapping[str, Any]) -> int | None:
-    """The lead that an event tells of; None where it is none of ours, whatever it says."""
-    said = message.get("properties")
-    given = said.get("lead_hash") if isinstance(said, Mapping) else None
-    try:
-        lead_hash = uuid.UUID(hex=given) if isinstance(given, str) else None
-    except ValueError:
-        lead_hash = None
-    if lead_hash is None or not str(message.get("messageId", "")).startswith(f"lead-{lead_hash.hex}-"):
+    """The lead that an event tells of, by its messageId; None where it is none of ours, whatever else it says."""
+    said = _MESSAGE_ID.fullmatch(str(message.get("messageId", "")))
+    if said is None:
         return None
-    return Lead.objects.filter(hash=lead_hash, campaign=campaign_id).values_list("pk", flat=True).first()
+    return Lead.objects.filter(hash=said[1], campaign=campaign_id).values_list("pk", flat=True).first()

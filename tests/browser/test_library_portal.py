@@ -120,7 +120,7 @@ def test_offline_reload_online_every_event_is_there_once_and_orders_reach_conver
     until(page, lambda: len(rows(portal, "SELECT 1 FROM integrations_delivery")) == 104, "what became of each")
     assert [reason for (reason,) in rows(portal, reasons)] == [
         "Convertro takes identify and track calls only, not page.",
-        "The page sent it to Convertro itself.",
+        "Left to the page, which runs Convertro’s script itself.",
     ]
     order = {
         "type": "track",

@@ -133,6 +133,9 @@ def test_a_lead_of_nobody_known_is_not_sent_and_its_page_says_why(
     page = client.get(f"/admin/leads/lead/{lead.pk}/change/").content.decode()
     assert "Not tracked as Lead Validated" in page
     assert "Nobody knows whose lead it is" in page
+    shown = client.get(f"/admin/leads/source/{source.pk}/events/").json()["events"][0]
+    assert shown["became"][0]["word"] == "Nobody known"
+    assert f"/admin/leads/lead/{lead.pk}/change/" in client.get(shown["address"]).content.decode()
 
 
 def test_a_form_posts_the_visitors_ids_and_stays_as_strict_as_it_was(

@@ -17,7 +17,7 @@ def wants(call: Call, event: Payload) -> str:
     if kind not in ("identify", "track"):
         return f"Convertro takes identify and track calls only, not {kind if isinstance(kind, str) else 'this one'}."
     if browser_served(message):
-        return "The page sent it to Convertro itself."
+        return "Left to the page, which runs Convertro’s script itself."
     if not device_id(message):
         return "No device id: Convertro wants the context.device.id of every call."
     if kind == "identify":
