@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from bench import engine
+from bench import audiences, engine
 from bench.figures import Figure
 from bench.portal import Portal, portal
 from bench.processes import Child, busy_s, cpu_s
@@ -34,6 +35,8 @@ class Size:
     floor_s: float
     idle_leads: int
     idle_every_ms: float = 100
+    history: tuple[int, int] = (100_000, 1_000_000)
+    """Events before, where audiences are measured: few, and many."""
 
     def changed(self, *, leads: int | None, rounds: int | None) -> Size:
         """The same with other counts, where they are given."""
@@ -41,7 +44,7 @@ class Size:
 
 
 FULL = Size(leads=5_000, rounds=3, floor_s=2.0, idle_leads=200)
-QUICK = Size(leads=1_200, rounds=1, floor_s=0.7, idle_leads=40, idle_every_ms=60)
+QUICK = Size(leads=1_200, rounds=1, floor_s=0.7, idle_leads=40, idle_every_ms=60, history=(20_000, 200_000))
 
 
 class Bench:
@@ -72,9 +75,9 @@ class Bench:
     @cached_property
     def tools(self) -> engine.Tools:
         return engine.Tools(
-            load=self._child("load", "-m", "bench.load"),
-            client=self._child("client", "-m", "bench.stand_in", str(MANY)),
-            floors=self._child("floors", "-m", "bench.floors"),
+            load=self.child("load", "-m", "bench.load"),
+            client=self.child("client", "-m", "bench.stand_in", str(MANY)),
+            floors=self.child("floors", "-m", "bench.floors"),
         )
 
     @cached_property
@@ -100,10 +103,11 @@ class Bench:
 
     @cached_property
     def bare_port(self) -> int:
-        return int(self._child("bare", "-m", "bench.bare").hear())
+        return int(self.child("bare", "-m", "bench.bare").hear())
 
-    def _child(self, name: str, *arguments: str) -> Child:
-        child = Child(name, arguments, directory=self.directory, pipes=True)
+    def child(self, name: str, *arguments: str, env: Mapping[str, str] = MappingProxyType({})) -> Child:
+        """A process that is asked and answers."""
+        child = Child(name, arguments, directory=self.directory, env=env, pipes=True)
         self._stack.callback(child.stop)
         return child
 
@@ -266,6 +270,31 @@ def bare_section(bench: Bench) -> list[Figure]:
     ]
 
 
+def audiences_section(bench: Bench) -> list[Figure]:
+    """Audiences after new events: what it costs must not grow with what happened before."""
+    settings = {**bench.servers.settings, "DATABASE_URL": audiences.database(bench.servers)}
+    env = {**settings, "SECRET_KEY": "bench", "DATA_DIR": str(bench.directory)}
+    worker = bench.child("audiences", "-m", "bench.audience_work", env=env)
+    small, large = bench.size.history
+    found = [audiences.kept_up(bench.servers, worker, events, max(bench.size.rounds, 3)) for events in (small, large)]
+    section = f"An audience and a computed trait: {audiences.NEW_EVENTS:,} new events"
+    lines = [
+        figure
+        for each in found
+        for figure in (
+            Figure(section, f"brought up, {each.events:,} events before", [s * 1000 for s in each.update_s], "ms"),
+            Figure(section, f"everybody anew, {each.persons:,} people", [each.whole_s], "s"),
+        )
+    ]
+    ratios = [late / early for early, late in zip(found[0].update_s, found[1].update_s, strict=True)]
+    shares = [seconds / found[1].whole_s for seconds in found[1].update_s]
+    return [
+        *lines,
+        Figure(section, "brought up: long history ÷ short", ratios, target=2.0, at_most=True),
+        Figure(section, "long history: brought up ÷ everybody anew", shares, target=0.1, at_most=True),
+    ]
+
+
 def profiled(bench: Bench, directory: Path) -> str:
     """Where the time of the production form goes under load, in words; more of it in files."""
     return profile(
@@ -282,4 +311,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {
     "idle": idle_section,
     "slow": slow_section,
     "embedded": embedded_section,
+    "audiences": audiences_section,
 }

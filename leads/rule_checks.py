@@ -131,4 +131,4 @@ def _whole(value: Any, least: int, most: int) -> int | None:
 
 
 def _note(errors: Errors, here: str, words: str) -> None:
-    errors.setdefault(here, words)
+    errors[here] = f"{errors[here]} {words}" if here in errors else words

@@ -46,10 +46,10 @@ def rule_read(posted: QueryDict, kind: str) -> Raw:
         }
     rule: Raw = {"match": posted.get("match", "all"), "items": []}
     for place in posted.getlist("item")[: MOST_CONDITIONS * 2 + MOST_GROUPS]:
-        kind = posted.get(f"{place}-kind")
-        if kind == "group":
-            item: Raw = {"match": posted.get(f"{place}-match", "any"), "items": []}
-        elif kind == "trait":
+        made_of = posted.get(f"{place}-kind")
+        if made_of == "group":
+            item: Raw = {"match": posted.get(f"{place}-match") or "any", "items": []}
+        elif made_of == "trait":
             item = {"kind": "trait", **_where_read(posted, f"{place}-")}
         else:
             item = {"kind": "event", **_events_read(posted, f"{place}-")}
@@ -65,7 +65,7 @@ def _put(rule: Raw, place: str, item: Raw) -> None:
 
 
 def _events_read(posted: QueryDict, place: str) -> Raw:
-    found = {name: posted.get(f"{place}{name}", "") for name in ("type", "event", "how", "times", "days")}
+    found: Raw = {name: posted.get(f"{place}{name}", "") for name in ("type", "event", "how", "times", "days")}
     count = int(number_of(posted.get(f"{place}wheres", "0")) or 0)
     return {**found, "where": [_where_read(posted, f"{place}w{n}-") for n in range(min(max(count, 0), MOST_WHERES))]}
 
