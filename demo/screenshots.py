@@ -28,6 +28,7 @@ PAGES = {
     "configure": "/admin/integrations/integration/1/change/",
     "leads": "/admin/leads/lead/",
     "lead": "/admin/leads/lead/100/change/",
+    "events": "/admin/leads/source/1/change/#live",
 }
 REASONS = (("validate", "Details verified"), ("invalidate", "Unable to Contact"), ("invalidate", "Duplicate"))
 
@@ -46,21 +47,31 @@ def main() -> int:
         try:
             launcher.start(reset=True)
             about = json.loads((Path(var) / "run.json").read_text())
-            posting = [sys.executable, str(ROOT / "demo/leads.py"), "--count", "120", "--seed", "7", "--var", var]
-            subprocess.run(posting, check=True, cwd=ROOT)  # noqa: S603  our own script
+            _post(var, count=120, seed=7)
             _give_verdicts(about["client"])
+            _post(var, count=24, seed=11)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
                 page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
                 _sign_in(page, about["portal"])
                 for name, address in PAGES.items():
                     page.goto(about["portal"]["url"] + address.format(**about["portal"]))
-                    page.wait_for_load_state("networkidle")
+                    # A page that looks for news again and again is never idle.
+                    page.wait_for_load_state("load" if "#" in address else "networkidle")
+                    if "#live" in address:
+                        page.wait_for_selector("[data-live] a")
+                        page.evaluate("document.getElementById('live').closest('section').scrollIntoView()")
                     page.screenshot(path=asked.to / f"{name}.png")
                     print(asked.to / f"{name}.png")
         finally:
             launcher.stop()
     return 0
+
+
+def _post(var: str, *, count: int, seed: int) -> None:
+    """Leads as `make demo-leads` posts them, and what some of them did before."""
+    posting = [sys.executable, str(ROOT / "demo/leads.py"), "--var", var, "--count", str(count), "--seed", str(seed)]
+    subprocess.run(posting, check=True, cwd=ROOT)  # noqa: S603  our own script
 
 
 def _give_verdicts(client: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ NAMES: Mapping[str, str] = {
     Flag.INVALID.value: "Lead Invalidated",
     Flag.RETURNED.value: "Lead Returned",
 }
-NOBODY = "Nobody knows whose lead it is: it came without userId and anonymousId, and no identify call gave its e-mail address."
+NOBODY = "No userId, anonymousId or known e-mail address came with the lead."
 _CONTEXT = {"channel": "server", "library": {"name": "portal leads", "version": "1"}}
 _IN_A_QUERY = 500
 _MESSAGE_ID = re.compile(rf"lead-([0-9a-f]{{32}})-(?:[0-9a-f]{{32}}|{RECEIVED})")

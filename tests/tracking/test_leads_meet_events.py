@@ -132,7 +132,7 @@ def test_a_lead_of_nobody_known_is_not_sent_and_its_page_says_why(
     client.force_login(User.objects.create_superuser("sam"))
     page = client.get(f"/admin/leads/lead/{lead.pk}/change/").content.decode()
     assert "Not tracked as Lead Validated" in page
-    assert "Nobody knows whose lead it is" in page
+    assert "No userId, anonymousId or known e-mail address came with the lead." in page
     shown = client.get(f"/admin/leads/source/{source.pk}/events/").json()["events"][0]
     assert shown["became"][0]["word"] == "Nobody known"
     assert f"/admin/leads/lead/{lead.pk}/change/" in client.get(shown["address"]).content.decode()
