@@ -58,7 +58,11 @@ class Happening:
 
     @property
     def message(self) -> Mapping[str, Any]:
-        found = orjson.loads(self.said)
+        try:
+            found = orjson.loads(self.said)
+        except ValueError:
+            # One message that can't be read holds up nobody.
+            return {}
         return found if isinstance(found, dict) else {}
 
 
@@ -215,7 +219,7 @@ def _single(values: Sequence[Any]) -> list[Any]:
     return [
         value[:MOST_TEXT] if isinstance(value, str) else value
         for value in values
-        if isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value))
+        if isinstance(value, bool | str) or number_of(value) is not None
     ]
 
 
