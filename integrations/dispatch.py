@@ -20,8 +20,8 @@ from integrations.sending import Turn
 
 logger = logging.getLogger(__name__)
 
-# While many flows are under way a step waits for a few more to end: one record of ten costs little more than one of one.
-GATHER_SECONDS = 0.008
+# While many flows are under way a step waits for more to end: one record of thirty costs little more than one of one.
+GATHER_SECONDS = 0.012
 
 
 class _Place:

@@ -266,6 +266,8 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
     To be called when a verdict is applied, and in the transaction that records that a try ended without an answer or that its
     worker died: the verdict may have come while it was being sent. How many that were.
     """
+    if not delivery_ids:
+        return 0
     return Delivery.objects.filter(
         pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state__in=_UNSURE, verdict__in=_SAID
     ).update(

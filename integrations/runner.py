@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import uvloop
 from django.conf import settings
 from django.utils import timezone
 
@@ -261,7 +262,7 @@ class Runtime:
     """One event loop in a thread of its own, with one HTTP session that is kept between batches."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self.sessions: dict[tuple[str, ...], Session] = {}
         self.logins: dict[str, asyncio.Task[Token]] = {}
         self._lines: dict[str, HostLine] = {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 from celery import shared_task
 
 from integrations import bulk
@@ -30,16 +33,51 @@ from leads.status import STATUS_SYNC_TASK
 from leads.wake import wake
 
 
+class Stage:
+    """A stage's work, by one thread of this process at a time; who comes meanwhile makes that one look once more.
+
+    Two threads would share the rows that are due, and pay for a transaction each.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._at_work = self._again = False
+
+    def __call__(self) -> None:
+        """Work until nothing is due; returns at once where another thread is at it."""
+        with self._lock:
+            if self._at_work:
+                self._again = True
+                return
+            self._at_work = True
+        try:
+            while True:
+                self._work()
+                with self._lock:
+                    if not self._again:
+                        self._at_work = False
+                        return
+                    self._again = False
+        except BaseException:
+            with self._lock:
+                self._at_work = self._again = False
+            raise
+
+
+_process, _route, _apply = Stage(leads_process), Stage(events_route), Stage(verdicts_apply)
+
+
 @shared_task(name=PROCESS_TASK)
 def process_leads() -> None:
     """Stage 2: judge received leads."""
-    leads_process()
+    _process()
 
 
 @shared_task(name=ROUTE_TASK)
 def route_events() -> None:
     """Stage 2 for tracked events: find out whose they are and where they go."""
-    events_route()
+    _route()
 
 
 @shared_task(name=AUDIENCE_TASK)
@@ -63,7 +101,7 @@ def deliver_due(integration_id: int) -> None:
 @shared_task(name=APPLY_TASK)
 def apply_verdicts() -> None:
     """Stage 4: apply what clients said."""
-    verdicts_apply()
+    _apply()
 
 
 @shared_task(name=STATUS_SYNC_TASK)

@@ -32,33 +32,53 @@ def _source(connection: Any, fields: Sequence[Any], rows: Sequence[Sequence[Any]
     On PostgreSQL they travel as one JSON document: the driver need not take apart a text with thousands of placeholders,
     which cost more than the insert itself (200 leads: a third of the CPU). On SQLite plain VALUES are the cheapest.
     """
-    prepared = [
-        [value.decode() for value in column]
-        if isinstance(column[0], JSONText)
-        else [field.get_db_prep_save(value, connection) for value in column]
-        for field, column in zip(fields, zip(*rows, strict=True), strict=True)
-    ]
     if connection.vendor != "postgresql":
+        prepared = [
+            [value.decode() for value in column]
+            if isinstance(column[0], JSONText)
+            else [field.get_db_prep_save(value, connection) for value in column]
+            for field, column in zip(fields, zip(*rows, strict=True), strict=True)
+        ]
         row_sql = "(" + ", ".join(["%s"] * len(fields)) + ")"
         return f"VALUES {', '.join([row_sql] * len(rows))}", [
             value for row in zip(*prepared, strict=True) for value in row
         ]
     kinds = [field.rel_db_type(connection) if field.is_relation else field.db_type(connection) for field in fields]
     names = [f"v{place}" for place in range(len(fields))]
-    written = any(isinstance(value, JSONText) for value in rows[0])
-    columns = [_in_document(field, column, written) for field, column in zip(fields, prepared, strict=True)]
+    columns = [
+        _in_document(field, column, connection) for field, column in zip(fields, zip(*rows, strict=True), strict=True)
+    ]
     table = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    document = orjson.dumps(table, default=str).decode() if written else json.dumps(table, default=str)
+    try:
+        document = orjson.dumps(table, default=str).decode()
+    except TypeError:
+        if any(isinstance(value, JSONText) for value in rows[0]):
+            raise
+        # Numbers of more than 64 bits.
+        document = json.dumps(table, default=str)
     typed = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
     return f"SELECT * FROM json_to_recordset(%s::json) AS u({typed})", [document]  # noqa: S608  names and types of our own
 
 
-def _in_document(field: Any, column: Sequence[Any], written: bool) -> Sequence[Any]:
-    if not isinstance(field, models.JSONField):
-        return column
-    if written and isinstance(column[0], str):
+# PostgreSQL reads these from JSON as they are; taking each value through its field costs more than writing the document.
+_AS_THEY_ARE = (
+    models.CharField,
+    models.TextField,
+    models.IntegerField,
+    models.BooleanField,
+    models.DateTimeField,
+    models.UUIDField,
+    models.ForeignKey,
+    models.JSONField,
+)
+
+
+def _in_document(field: Any, column: Sequence[Any], connection: Any) -> Sequence[Any]:
+    if isinstance(column[0], JSONText):
         return [orjson.Fragment(text) for text in column]
-    return [value.obj if value is not None else None for value in column]
+    if isinstance(field, _AS_THEY_ARE) and type(field).__module__.startswith("django."):
+        return column
+    return [field.get_db_prep_save(value, connection) for value in column]
 
 
 def insert_rows(

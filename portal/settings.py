@@ -69,7 +69,7 @@ IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=50 * 1024 * 1024)
 IMPORT_MAX_ROWS = env.int("IMPORT_MAX_ROWS", default=100_000)
 IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=14)
 INTAKE_QUEUE_ROWS = env.int("INTAKE_QUEUE_ROWS", default=5_000)
-CATALOG_MAX_AGE_SECONDS = env.float("CATALOG_MAX_AGE_SECONDS", default=0.2)
+CATALOG_MAX_AGE_SECONDS = env.float("CATALOG_MAX_AGE_SECONDS", default=0.5)
 
 # Calls in five minutes for one credential (facts, section 7); 0 switches a limit off.
 RATE_LIMIT_WINDOW_SECONDS = env.int("RATE_LIMIT_WINDOW_SECONDS", default=300)

@@ -62,7 +62,10 @@ class NotCalled(NoAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. At most one of `form`, `json` and `body`; `budget` is the class of calls that it counts as."""
+    """One HTTP request. At most one of `form`, `json` and `body`; `budget` is the class of calls that it counts as.
+
+    `body` beside `json` is that JSON as it was written to be signed.
+    """
 
     method: str
     url: str

@@ -37,6 +37,8 @@ _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 def storable(text: str) -> str:
     """Text that any database takes: control characters, NUL and lone surrogates replaced."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -61,7 +63,7 @@ def redact_request(request: Request) -> dict[str, Any]:
         ]
     if request.json is not None:
         kept["json"] = _masked_json(request.json, hidden)
-    if request.body is not None:
+    elif request.body is not None:
         kept["body"] = f"{len(request.body)} bytes"
     return kept
 
@@ -103,13 +105,13 @@ def _url(request: Request, hidden: Collection[str]) -> str:
 
 
 def _masked_json(value: Any, hidden: Collection[str], name: str = "") -> Any:
+    if isinstance(value, str):
+        return MASK if name in hidden else storable(mask(value))
     if isinstance(value, Mapping):
         return {storable(str(key)): _masked_json(each, hidden, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_masked_json(each, hidden, name) for each in value]
-    if name in hidden:
-        return MASK
-    return storable(mask(value)) if isinstance(value, str) else value
+    return MASK if name in hidden else value
 
 
 def _sent_values(request: Request) -> Iterable[str]:
@@ -142,17 +144,19 @@ def _without(text: str, values: Iterable[str]) -> str:
         return text
     lowered = text.lower()
     # Every way to write a value keeps its plain letters and digits, so a text without these has none of them: most don't.
-    there = {
-        value
-        for value in values
-        if len(value) > 2 and max(_PLAIN_RUN.findall(value), key=len, default="").lower() in lowered
-    }
+    there = {value for value in values if len(value) > 2 and _longest_run(value).lower() in lowered}
     for value in sorted(there, key=len, reverse=True):
         for written in _ways_to_write(value):
             if written.lower() in lowered:
                 text = re.sub(re.escape(written), mask(value).replace("\\", r"\\"), text, flags=re.IGNORECASE)
                 lowered = text.lower()
     return text
+
+
+def _longest_run(value: str) -> str:
+    if value.isascii() and value.isalnum():
+        return value
+    return max(_PLAIN_RUN.findall(value), key=len, default="")
 
 
 def _ways_to_write(value: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import secrets as entropy
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 PREFIX = "whsec_"
@@ -37,6 +38,7 @@ def secret_new() -> str:
     return PREFIX + base64.b64encode(entropy.token_bytes(_NEW_KEY_BYTES)).decode("ascii")
 
 
+@lru_cache(maxsize=1024)
 def secret_key(secret: str) -> bytes:
     """The key in a secret; BadSecret where it is not whsec_ and 24 to 64 bytes in base64."""
     text = secret.strip()

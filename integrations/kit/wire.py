@@ -38,7 +38,7 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
         body = _form_body(request.form)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     elif request.json is not None:
-        body = json_body(request.json)
+        body = json_body(request.json) if request.body is None else request.body
         headers["Content-Type"] = "application/json"
     if request.bearer:
         headers["Authorization"] = f"Bearer {request.bearer}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +27,11 @@ def address(call: Call) -> str:
 
     http is left to the engine: it calls nothing without encryption but what the deployment lists as its own.
     """
-    text = str(call.settings.get("url") or "").strip()
+    return _address(str(call.settings.get("url") or "").strip())
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> str:
     if not text:
         raise ConnectorError("URL is missing.", "url")
     if len(text) > MAX_URL_CHARS or not _VISIBLE.match(text) or "\\" in text:
@@ -119,14 +124,15 @@ def post_event(call: Call, message_id: str, event: Mapping[str, Any], *, test: b
 
 
 def _send(call: Call, message_id: str, at: dt.datetime, body: Mapping[str, Any]) -> Flow[Response]:
-    url, signed_with = address(call), secrets(call)
-    query = urlsplit(url).query
+    url, signed_with, written = address(call), secrets(call), json_body(body)
+    _, _, query = url.partition("?")
     try:
         response = yield Request(
             "POST",
             url,
             json=body,
-            headers=signed_headers(signed_with, message_id, at, json_body(body)),
+            body=written,
+            headers=signed_headers(signed_with, message_id, at, written),
             # Addresses often have a key of the receiver's in them.
             secrets=frozenset(pair.partition("=")[0] for pair in query.split("&") if pair),
         )
