@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import Any
 
 from hypothesis import given, settings
@@ -159,7 +160,7 @@ class History:
 
 
 class Histories(TestCase):
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=int(os.environ.get("AUDIENCE_EXAMPLES", "40")), deadline=None)
     @given(
         st.lists(_RULE, min_size=3, max_size=3),
         st.lists(_COMPUTED, min_size=3, max_size=3),

@@ -87,7 +87,7 @@ def test_rules_are_read_back_as_people_say_them() -> None:
     [
         (did(""), "Which event?"),
         (did(times=0), "How many times?"),
-        (did(days=0), "In the last how many days?"),  # type: ignore[arg-type]
+        (did(days=0), "In the last how many days?"),
         (did(where=[{"path": "a..b", "test": "exists"}]), "Which property?"),
         (did(where=[{"path": "a", "test": "greater", "value": "many"}]), "Give a number, or a date"),
         ({"kind": "trait", "path": "a", "test": "one_of", "value": " , "}, "Give a value."),
