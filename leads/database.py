@@ -75,7 +75,8 @@ _AS_THEY_ARE = (
 
 def _in_document(field: Any, column: Sequence[Any], connection: Any) -> Sequence[Any]:
     if isinstance(column[0], JSONText):
-        return [orjson.Fragment(text) for text in column]
+        # It takes plain bytes only, none of a kind of their own.
+        return [orjson.Fragment(bytes(text)) for text in column]
     if isinstance(field, _AS_THEY_ARE) and type(field).__module__.startswith("django."):
         return column
     return [field.get_db_prep_save(value, connection) for value in column]
