@@ -151,3 +151,57 @@ def test_the_calls_of_one_person_make_one_person(world: OnPostgres) -> None:
         ({"plan": "pro", "city": "Bath"},)
     ]
     assert world.one("SELECT count(*) FROM leads_person WHERE user_id = 'other-1'") == 0
+
+
+_LEADS = """
+from leads.access import api_key_issue
+from leads.models import Campaign, CampaignPublisher, Field, Form, LeadEvents, Publisher, Source
+campaign = Campaign.objects.get()
+form = Form.objects.create(name="Whitepaper")
+Field.objects.create(form=form, name="email", type="email", required=True, position=0)
+campaign.forms.add(form)
+CampaignPublisher.objects.create(campaign=campaign, publisher=Publisher.objects.create(name="Reach"))
+LeadEvents.objects.create(campaign=campaign, source=Source.objects.get(), received=True, valid=True, invalid=True)
+print(f"AT/webhook/campaign/{campaign.pk}/global-form/{form.pk}/leads?apikey={api_key_issue(campaign=campaign)}")
+"""
+_ERASE = """
+from integrations.bulk import activity_work, bulk_start
+from integrations.selections import LeadSelection
+from leads.models import Lead
+found = Lead.objects.order_by("pk").first()
+activity_work(bulk_start("erase", LeadSelection(ids=(found.pk,)), {}, by="grace", token="").pk)
+"""
+
+
+def test_each_flip_of_a_leads_flag_is_one_event_however_often_and_by_how_many_it_is_said(world: OnPostgres) -> None:
+    at = world.portal.manage("shell", "-c", _LEADS).stdout.partition("AT")[2].strip()
+
+    def submit(number: int) -> int:
+        said = {"form[email]": f"p{number}@example.test", "userId": f"lead-user-{number}"}
+        return requests.post(f"{world.portal.url}{at}", said, timeout=60).status_code
+
+    def flag(said: tuple[str, str, str]) -> int:
+        lead_hash, action, event_id = said
+        given = {"reason": "Called", "user": "Maria", "eventId": event_id}
+        return requests.post(f"{world.portal.url}/api/webhook/{action}/{lead_hash}", given, timeout=60).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(submit, range(40))) == {201}
+        hashes = [str(row[0]).replace("-", "") for row in world.rows("SELECT hash FROM leads_lead ORDER BY id")]
+        for step, action in enumerate(("validate", "invalidate", "validate")):
+            calls = [(each, action, f"{step:08x}{each[8:]}") for each in hashes]
+            assert set(pool.map(flag, calls * 3)) == {201}, world.portal.log()[-3000:]
+    world.routed()
+    counted = (
+        "SELECT name, count(*), count(DISTINCT data->>'messageId') FROM leads_event WHERE name LIKE 'Lead %' GROUP BY 1"
+    )
+    assert sorted(world.rows(counted)) == [
+        ("Lead Invalidated", 40, 40),
+        ("Lead Received", 40, 40),
+        ("Lead Validated", 80, 80),
+    ]
+    owned = "FROM leads_personevent p JOIN leads_event e ON e.id = p.event_id WHERE e.name LIKE 'Lead %'"
+    assert world.one(f"SELECT count(DISTINCT p.person_id) {owned}") == 40
+    world.portal.manage("shell", "-c", _ERASE)
+    assert world.one("SELECT count(*) FROM leads_event WHERE name LIKE 'Lead %' AND data = '{}'") == 4
+    assert world.one("SELECT count(*) FROM leads_lead WHERE visitor IS NULL") == 1
