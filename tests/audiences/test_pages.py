@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from integrations.audience_sync import audience_syncs_work
-from integrations.models import AudienceSync
+from integrations.audience_sync import audience_syncs_work, sync_add
+from integrations.models import AudienceSync, Delivery
 from leads.models import Audience, Source, User
 from tests.audiences.conftest import audience, call, come, days, did, members, now_is, trait
 from tests.audiences.test_sync import convertro, webhook
@@ -172,6 +172,19 @@ def test_destinations_are_chosen_and_the_page_says_when_they_were_told_and_of_ho
     assert "Stopped" in manager.get(page(buyers)).content.decode()
     history = manager.get(f"/admin/leads/audience/{buyers.pk}/history/").content.decode()
     assert "Theirs is told nothing more." in history
+
+
+def test_the_delivery_that_tells_of_somebody_has_a_page_of_its_own(manager: Client, source: Source) -> None:
+    buyers = audience(source, did(), first_sync_minutes=0)
+    come(source, call(timezone.now(), "u1"))
+    sync_add(buyers, webhook(source.campaign))
+    now_is(timezone.now())
+    audience_syncs_work(timezone.now())
+    delivery = Delivery.objects.get(event=None)
+    shown = manager.get(f"/admin/integrations/delivery/{delivery.pk}/change/")
+    assert shown.status_code == 200
+    assert "Theirs" in shown.content.decode()
+    assert manager.get("/admin/integrations/delivery/").status_code == 200
 
 
 def test_who_may_only_look_sees_masked_ids_and_changes_nothing(viewer: Client, source: Source) -> None:
