@@ -134,6 +134,7 @@ def test_a_new_secret_is_one_and_no_two_are_the_same() -> None:
     "secret",
     ["", "whsec_", "whsec_c2hvcnQ=", "hunter2hunter2hunter2", "whsec_!!!!" + "A" * 40, NEW.removeprefix("whsec_")]
     + ["whsec_" + base64.b64encode(b"x" * 65).decode(), NEW + "é"],
+    ids=["nothing", "no key", "short", "no prefix", "no base64", "key alone", "long", "accent"],
 )
 def test_what_is_no_secret_is_named_without_being_repeated(secret: str) -> None:
     with pytest.raises(BadSecret) as caught:

@@ -13,6 +13,8 @@ from tests.receiving.conftest import Client
 
 SAID = {"reason": "Unable to contact", "user": "Kim"}
 
+NOBODY = uuid.UUID("455bf9a6-aa0f-4341-814d-60b901a3c8c2")
+
 
 @pytest.fixture
 def lead(client: Client) -> Lead:
@@ -63,7 +65,7 @@ def test_a_call_without_reason_or_user_is_a_400(client: Client, lead: Lead, miss
     assert not LeadChange.objects.exists()
 
 
-@pytest.mark.parametrize("lead_hash", [uuid.uuid4().hex, uuid.uuid4(), "short", "x" * 32, "%00", "%ff" * 32])
+@pytest.mark.parametrize("lead_hash", [NOBODY.hex, NOBODY, "short", "x" * 32, "%00", "%ff" * 32])
 def test_an_unknown_hash_is_a_404(client: Client, lead: Lead, lead_hash: object) -> None:
     assert say(client, "validate", lead_hash).status_code == 404
 
