@@ -8,6 +8,7 @@ batch of that is one transaction: a worker that dies leaves nothing half told, a
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from leads.wake import wake
 
 SYNC_TASK = "integrations.sync_audiences"
 BATCH = 500
+SLICE_SECONDS = 5.0
 # Of one user's devices, those last seen are told.
 DEVICES = 5
 SUPERSEDED = "Not sent any more: a later value took its place."
@@ -66,11 +68,21 @@ def syncs_due(now: dt.datetime | None = None) -> list[int]:
 
 
 def audience_syncs_work(now: dt.datetime | None = None) -> int:
-    """Work all syncs that are due; how many deliveries were written. `now` is for tests."""
-    total = 0
-    for sync_id in syncs_due(now):
-        while (count := audience_sync_batch(sync_id, now or clock.now())) is not None:
-            total += count
+    """Work all syncs that are due, a batch of each in turn; how many deliveries were written. `now` is for tests.
+
+    After a few seconds others have their turn.
+    """
+    total, until = 0, time.monotonic() + SLICE_SECONDS
+    due = syncs_due(now)
+    while due:
+        for sync_id in list(due):
+            count = audience_sync_batch(sync_id, now or clock.now())
+            total += count or 0
+            if count is None:
+                due.remove(sync_id)
+        if due and time.monotonic() > until:
+            wake(SYNC_TASK)
+            break
     return total
 
 

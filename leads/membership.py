@@ -72,9 +72,9 @@ def memberships_update(now: dt.datetime | None = None, *, slice_s: float | None 
 
     `now` is for tests and previews of time: members are as they are then. After `slice_s` seconds others have their turn.
     """
-    total, until = 0, time.monotonic() + slice_s if slice_s is not None else None
-    while (count := _batch(now or clock.now())) is not None:
-        total += count
+    total, turn, until = 0, 0, time.monotonic() + slice_s if slice_s is not None else None
+    while (count := _batch(now or clock.now(), turn)) is not None:
+        total, turn = total + count, turn + 1
         if until is not None and time.monotonic() > until:
             wake(AUDIENCE_TASK)
             break
@@ -93,13 +93,18 @@ def membership_locked(*, wait: bool = False) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _batch(now: dt.datetime) -> int | None:
-    """One batch of whatever waits; None where nothing does, or another worker is at it."""
+def _batch(now: dt.datetime, turn: int = 0) -> int | None:
+    """One batch of whatever waits; None where nothing does, or another worker is at it.
+
+    Each kind of work is the first in its turn: however many events come, a changed rule is computed beside them.
+    """
     with transaction.atomic():
         if not membership_locked():
             return None
         steps: tuple[Callable[[dt.datetime], int | None], ...] = (_touched, _due, _build, _leftovers, _count)
-        return next((count for step in steps if (count := step(now)) is not None), None)
+        begin = turn % len(steps)
+        in_turn = steps[begin:] + steps[:begin]
+        return next((count for step in in_turn if (count := step(now)) is not None), None)
 
 
 # --- who waits ----------------------------------------------------------------------------------------------

@@ -231,3 +231,17 @@ def test_somebody_with_more_events_than_are_ever_looked_at_harms_nobody(
     come(source, *[call(START, "robot") for _ in range(30)], call(START, "u1"), call(START, "u2"), call(START, "u2"))
     now_is(START)
     assert values(often) == {"robot": 8, "u1": 1, "u2": 2}
+
+
+def test_a_changed_rule_is_computed_however_many_events_come_meanwhile(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "BATCH", 2)
+    come(source, *[call(START, f"u{n}") for n in range(6)])
+    buyers = audience(source, did())
+    for turn in range(20):
+        for number in range(3):  # somebody always waits to be looked at
+            come(source, call(START, f"v{turn}-{number}", "Looked"))
+        membership._batch(START, turn)
+    assert Touched.objects.exists()
+    assert members(buyers) == [f"u{n}" for n in range(6)]
