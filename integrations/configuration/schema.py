@@ -168,7 +168,12 @@ INTEGRATION = Shape(
 SOURCE = Shape({"name": name, "write_key": setting, "enabled": boolean}, required=("name",), identity=("name",))
 # What becomes of leads as events of one of these sources.
 LEAD_EVENTS = Shape(
-    {"source": name, "events": list_of(one_of(LEAD_EVENT_NAMES.values())), "revenue": or_nothing(text), "currency": text},
+    {
+        "source": name,
+        "events": list_of(one_of(LEAD_EVENT_NAMES.values())),
+        "revenue": or_nothing(text),
+        "currency": text,
+    },
     required=("source", "events"),
 )
 CAMPAIGN = Shape(
