@@ -42,8 +42,8 @@ def person_erase(text: str) -> Erased:
     """Erase all that is known of whoever has this user id, anonymous id or e-mail address, in every campaign, for good.
 
     Their events stay as rows with type, name and times, so that counts stay true: the messages go, also those of others that
-    have the text in them, and so do persons, ids, devices, and what deliveries and their attempts kept. ValueError for a text
-    too short to be anybody's.
+    have the text in them, and so do persons, ids, devices, what deliveries and their attempts kept, and the ids that leads were
+    posted with. Leads themselves are erased in the console. ValueError for a text too short to be anybody's.
     """
     text = text.strip()
     if len(text) < _SHORTEST:
@@ -68,6 +68,7 @@ def person_erase(text: str) -> Erased:
         Device.objects.filter(person__in=persons).delete()
         Identity.objects.filter(person__in=persons).delete()
         Person.objects.filter(pk__in=persons).delete()
+        Lead.objects.filter(Q(visitor__userId__in=values) | Q(visitor__anonymousId__in=values)).update(visitor=None)
     return Erased(len(persons), len(ids), erased)
 
 

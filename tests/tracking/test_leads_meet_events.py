@@ -405,7 +405,11 @@ def test_erasing_a_lead_erases_what_its_events_say_of_the_person(source: Source,
 
 
 def test_erasing_a_person_erases_the_events_of_their_leads_too(source: Source, on: LeadEvents) -> None:
-    make_lead(source.campaign, visitor={"userId": "u-secret-77"})
+    lead = make_lead(source.campaign, visitor={"userId": "u-secret-77"})
+    other = make_lead(source.campaign, visitor={"userId": "u-other"})
     leads_process()
     assert person_erase("u-secret-77").events == 1
-    assert tracked()[0].data == {}
+    assert [event.data == {} for event in tracked()] == [True, False]
+    lead.refresh_from_db()
+    other.refresh_from_db()
+    assert (lead.visitor, other.visitor) == (None, {"userId": "u-other"})

@@ -166,10 +166,12 @@ print(f"AT/webhook/campaign/{campaign.pk}/global-form/{form.pk}/leads?apikey={ap
 """
 _ERASE = """
 from integrations.bulk import activity_work, bulk_start
+from integrations.events_kept import person_erase
 from integrations.selections import LeadSelection
 from leads.models import Lead
 found = Lead.objects.order_by("pk").first()
 activity_work(bulk_start("erase", LeadSelection(ids=(found.pk,)), {}, by="grace", token="").pk)
+person_erase("lead-user-5")
 """
 
 
@@ -203,5 +205,6 @@ def test_each_flip_of_a_leads_flag_is_one_event_however_often_and_by_how_many_it
     owned = "FROM leads_personevent p JOIN leads_event e ON e.id = p.event_id WHERE e.name LIKE 'Lead %'"
     assert world.one(f"SELECT count(DISTINCT p.person_id) {owned}") == 40
     world.portal.manage("shell", "-c", _ERASE)
-    assert world.one("SELECT count(*) FROM leads_event WHERE name LIKE 'Lead %' AND data = '{}'") == 4
-    assert world.one("SELECT count(*) FROM leads_lead WHERE visitor IS NULL") == 1
+    # Four of the lead that was erased, four of the person who was.
+    assert world.one("SELECT count(*) FROM leads_event WHERE name LIKE 'Lead %' AND data = '{}'") == 8
+    assert world.one("SELECT count(*) FROM leads_lead WHERE visitor IS NULL") == 2
