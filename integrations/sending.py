@@ -245,11 +245,22 @@ class Turn:
             self._open = True
         elif isinstance(end.error, ConnectorError) and not end.error.passing:
             integration_hold(self.integration_id, end.error.message)
+            self._stop(f"Waiting: {end.error.message}")
+            self._give_back(waiting, end.error)
+            return
         elif not isinstance(end.error, BudgetSpent) and not waiting:
             silent = isinstance(end.error, NoAnswer)
             breaker_record(self.integration_id, [OutcomeKind.RETRY], clock.now(), host=self._host, silent=silent)
         # Without a new token they go out with the old one once more, and their outcome says what is wrong.
         self._start(waiting)
+
+    def _give_back(self, items: Sequence[Claimed], why: Exception) -> None:
+        now = clock.now()
+        record = _Record([self._put_back(item, why, now) for item in items])
+        for item in items:
+            del self._held[item.id]
+        if record.rows:
+            self._write(record)
 
     # --- claims ---
 
@@ -437,7 +448,8 @@ class Turn:
         if end.error is None:
             outcome: Outcome = end.value
             if outcome.renew_token and end.job.renewed:
-                return misconfigured(outcome.message)
+                # A colleague's log-in may have ended the token that we had just got; the next try finds a good one.
+                return misconfigured(outcome.message) if end.job.tries > 1 else retry(outcome.message)
             return outcome
         if isinstance(end.error, NoAnswer):
             if end.error.sent and not self.integration.honours_keys:
