@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, Max
 
 from leads.membership import AUDIENCE_TASK, membership_locked
 from leads.models import Audience, Campaign, Person
@@ -74,7 +75,8 @@ def audience_compute(audience: Audience) -> None:
     audience.refresh_from_db()
     audience.building = max(audience.generation, audience.building or 0) + 1
     audience.built_to = audience.built = 0
-    audience.to_build = Person.objects.filter(campaign=audience.campaign_id).count()
+    people = Person.objects.filter(campaign=audience.campaign_id).aggregate(count=Count("pk"), last=Max("pk"))
+    audience.to_build, audience.build_until = people["count"], people["last"] or 0
     audience.leftovers = True
-    audience.save(update_fields=["building", "built_to", "built", "to_build", "leftovers"])
+    audience.save(update_fields=["building", "built_to", "build_until", "built", "to_build", "leftovers"])
     wake(AUDIENCE_TASK)

@@ -49,10 +49,15 @@ _REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[3:]
 
 
 def persons_touch(campaign_id: int, person_ids: Iterable[int]) -> None:
-    """Let audiences look at these persons, in the transaction in which something happened to them."""
+    """Let audiences look at these persons, in the transaction in which something happened to them.
+
+    Also where there is no audience: one may be made in another transaction that does not see these persons yet.
+    """
     ids = sorted(set(person_ids))
-    if ids and Audience.objects.filter(campaign=campaign_id, enabled=True).exists():
-        insert_rows(Touched, ("campaign", "person_ids"), [(campaign_id, ids)])
+    if not ids:
+        return
+    insert_rows(Touched, ("campaign", "person_ids"), [(campaign_id, ids)])
+    if Audience.objects.filter(campaign=campaign_id, enabled=True).exists():
         wake(AUDIENCE_TASK)
 
 
@@ -161,8 +166,10 @@ def _build(now: dt.datetime) -> int | None:
     audience = Audience.objects.filter(enabled=True, building__isnull=False).order_by("built", "pk").first()
     if audience is None or audience.building is None:
         return None
-    persons = Person.objects.filter(campaign=audience.campaign_id, pk__gt=audience.built_to).order_by("pk")
-    ids = list(persons.values_list("pk", flat=True)[:BATCH])
+    persons = Person.objects.filter(
+        campaign=audience.campaign_id, pk__gt=audience.built_to, pk__lte=audience.build_until
+    )
+    ids = list(persons.order_by("pk").values_list("pk", flat=True)[:BATCH])
     if ids:
         _look([audience], ids, now, only=audience.building)
         Audience.objects.filter(pk=audience.pk).update(built_to=ids[-1], built=audience.built + len(ids))
@@ -209,6 +216,8 @@ def _look(audiences: Sequence[Audience], ids: Sequence[int], now: dt.datetime, *
         for generation, rule in audience.generations()
         if only in (None, generation)
     ]
+    if not rules:
+        return
     people = persons_known(ids, [rule for _, _, rule in rules], now)
     if len(people) < len(ids):
         Membership.objects.filter(person__in=set(ids) - set(people)).delete()
@@ -225,7 +234,7 @@ def _look(audiences: Sequence[Audience], ids: Sequence[int], now: dt.datetime, *
                 news = was is None or row[:4] != was[:4]
                 turn = audience.turn + 1 if news else None
                 rows.append((audience.pk, generation, person_id, *row, turn))
-        _write(audience, rows, before)
+        _write(audience, rows)
 
 
 def _before(audiences: Sequence[Audience], people: Collection[int]) -> dict[tuple[int, int, int], _Row]:
@@ -249,7 +258,7 @@ def _answered(rule: Any, known: Known, was: _Row | None, other: _Row | None, now
     return _Row(found.member, found.value, known.user_id, known.devices, since, found.next_change_at)
 
 
-def _write(audience: Audience, rows: Sequence[tuple[Any, ...]], before: Any) -> None:
+def _write(audience: Audience, rows: Sequence[tuple[Any, ...]]) -> None:
     if not rows:
         return
     news = [row for row in rows if row[-1] is not None]

@@ -51,9 +51,11 @@ class Audience(models.Model):
     computed_at = models.DateTimeField(null=True, editable=False)
     # Each transaction that changes members has a number; a reader that has come to one misses nothing after it.
     turn = models.BigIntegerField(default=0, editable=False)
-    # The generation that is being built, and how far: persons up to this id were looked at.
+    # The generation that is being built, and how far: persons up to this id were looked at, of those up to that one. Whoever
+    # came later is touched by what they did.
     building = models.PositiveIntegerField(null=True, editable=False)
     built_to = models.BigIntegerField(default=0, editable=False)
+    build_until = models.BigIntegerField(default=0, db_default=0, editable=False)
     built = models.PositiveIntegerField(default=0, editable=False)
     to_build = models.PositiveIntegerField(default=0, editable=False)
     # Rows of generations that nobody needs wait to be removed.
