@@ -21,7 +21,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-PAGES = Path(__file__).resolve().parent / "pages"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from leads.tracking.snippet import snippet  # noqa: E402  the line above makes it findable
+
+PAGES = ROOT / "demo" / "pages"
 KEPT = 20_000
 MAX_BODY = 1_000_000
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -95,8 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(b"", "text/plain")
 
     def _page(self, file: Path) -> None:
-        text = file.read_text("utf-8")
-        for name, value in self.server.told.items():
+        told = self.server.told
+        text = file.read_text("utf-8").replace("{{snippet}}", snippet(told["portal"], told["write_key"]))
+        for name, value in told.items():
             text = text.replace("{{" + name + "}}", html.escape(value))
         self._answer(text.encode(), TYPES[file.suffix])
 
