@@ -17,8 +17,17 @@ from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from integrations.delivery import DELIVER_TASK, accepting
+from integrations.erasing import ENDED
 from integrations.events import Target
-from integrations.models import AudienceSync, AudienceTold, Delivery, DeliveryState, Integration, IntegrationState
+from integrations.models import (
+    Attempt,
+    AudienceSync,
+    AudienceTold,
+    Delivery,
+    DeliveryState,
+    Integration,
+    IntegrationState,
+)
 from leads import clock
 from leads.database import insert_rows, uuid7
 from leads.models import Audience, Device, Membership
@@ -301,8 +310,25 @@ def sync_figures(sync: AudienceSync) -> dict[str, int]:
 
 
 def told_erase(campaign_id: int, user_ids: Collection[str]) -> None:
-    """Forget what destinations were told of users, whose data is erased, in the caller's transaction."""
+    """Forget what destinations were told of users whose data is erased, in the caller's transaction.
+
+    The deliveries that told of them stay as rows with state and times, without what they said; what has not gone out ends.
+    """
+    # No batch of a sync is under way that has read these users and will tell of them.
+    syncs = list(
+        AudienceSync.objects.select_for_update(of=("self",)).filter(audience__campaign=campaign_id).order_by("pk")
+    )
+    if not syncs:
+        return
     keys = [identity_key(campaign_id, "user", user_id) for user_id in user_ids]
-    rows = AudienceTold.objects.filter(user_key__in=keys, sync__audience__campaign=campaign_id)
-    Delivery.objects.filter(pk__in=list(rows.values_list("delivery_id", flat=True))).delete()
-    rows.delete()
+    AudienceTold.objects.filter(user_key__in=keys, sync__in=syncs).delete()
+    telling = Delivery.objects.filter(
+        integration__in={sync.integration_id for sync in syncs}, kind=Delivery.Kind.EVENT, event=None, lead=None
+    )
+    ids = list(telling.filter(data__userId__in=list(user_ids)).values_list("pk", flat=True))
+    Attempt.objects.filter(delivery__in=ids).update(exchanges=[], message="")
+    rows = Delivery.objects.filter(pk__in=ids)
+    rows.update(data={}, problems=[], reason="")
+    rows.filter(state__in=(*_NOT_OUT, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED)).update(
+        state=DeliveryState.EXHAUSTED, reason=ENDED, next_try_at=None, next_poll_at=None
+    )

@@ -12,10 +12,11 @@ from django.db.models import Q
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from integrations.audience_sync import told_erase
 from integrations.erasing import ENDED
 from integrations.events import events_route, routing_locked
 from integrations.models import Attempt, Delivery, DeliveryState
-from leads.membership import persons_touch
+from leads.membership import membership_locked, persons_touch
 from leads.models import Device, Event, Identity, Lead, Person, PersonEvent
 from leads.models.event import said_id
 from leads.privacy import without
@@ -61,6 +62,7 @@ def person_erase(text: str) -> Erased:
         events |= set(_saying(text))
         values = _values(text, persons)
         erased = 0
+        _told_erase(persons)
         ids = sorted(events)
         for start in range(0, len(ids), _CHUNK):
             erased += _events_erase(ids[start : start + _CHUNK], values)
@@ -70,6 +72,18 @@ def person_erase(text: str) -> Erased:
         Person.objects.filter(pk__in=persons).delete()
         Lead.objects.filter(Q(visitor__userId__in=values) | Q(visitor__anonymousId__in=values)).update(visitor=None)
     return Erased(len(persons), len(ids), erased)
+
+
+def _told_erase(persons: Sequence[int]) -> None:
+    """What destinations were told of these persons by audiences; their memberships go with them."""
+    membership_locked(wait=True)
+    users: dict[int, set[str]] = {}
+    for campaign_id, user_id in Identity.objects.filter(person__in=persons, kind=Identity.Kind.USER).values_list(
+        "person__campaign", "value"
+    ):
+        users.setdefault(campaign_id, set()).add(user_id)
+    for campaign_id, user_ids in sorted(users.items()):
+        told_erase(campaign_id, user_ids)
 
 
 def _saying(text: str) -> list[int]:
@@ -159,5 +173,11 @@ def events_purge() -> int:
         Event.objects.filter(pk__in=ids).delete()
         gone = Person.objects.filter(pk__in=persons, seen_at__lt=until).exclude(events__isnull=False)
         gone.delete()
+        # What is not kept does not count: audiences look at these people anew.
+        left: dict[int, set[int]] = {}
+        for campaign_id, person_id in Person.objects.filter(pk__in=persons).values_list("campaign", "pk"):
+            left.setdefault(campaign_id, set()).add(person_id)
+        for campaign_id, person_ids in left.items():
+            persons_touch(campaign_id, person_ids)
     connection.queries_log.clear()
     return len(ids)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from integrations.events_kept import events_purge
 from leads import membership
 from leads.audiences import NameTaken, audience_change_rule, audience_create, audience_switch
 from leads.membership import memberships_due
-from leads.models import Audience, AudienceCount, Campaign, Membership, Person, Source, Touched
+from leads.models import Audience, AudienceCount, Campaign, Event, Membership, Person, Source, Touched
 from leads.rule_checks import snake_case
 from tests.audiences.conftest import START, audience, call, come, days, did, members, now_is, rule_of, trait, values
 
@@ -245,3 +249,17 @@ def test_a_changed_rule_is_computed_however_many_events_come_meanwhile(
         membership._batch(START, turn)
     assert Touched.objects.exists()
     assert members(buyers) == [f"u{n}" for n in range(6)]
+
+
+def test_what_is_not_kept_any_more_does_not_count(source: Source, settings: Any) -> None:
+    buyers = audience(source, did())
+    come(source, call(START, "u1"), call(timezone.now(), "u1", "Looked"), call(START, "u2"))
+    now_is(START)
+    assert members(buyers) == ["u1", "u2"]
+    settings.EVENT_KEEP_DAYS = 30
+    Event.objects.filter(name="Order Completed").update(received_at=START - days(3_000))
+    Event.objects.filter(name="Looked").update(received_at=timezone.now())
+    while events_purge():
+        pass
+    now_is(START)
+    assert members(buyers) == []

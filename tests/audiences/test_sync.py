@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from integrations import audience_sync
-from integrations.audience_sync import audience_syncs_work, sync_add, sync_figures, syncs_due, told_erase
-from integrations.models import AudienceSync, AudienceTold, Delivery, Integration, IntegrationState
+from integrations.audience_sync import audience_syncs_work, sync_add, sync_figures, syncs_due
+from integrations.events_kept import person_erase
+from integrations.models import AudienceTold, Delivery, Integration, IntegrationState
 from leads.audiences import audience_change_rule
-from leads.models import Audience, Campaign, Person, Source
+from leads.models import Audience, Campaign, Membership, Source
 from tests.audiences.conftest import START, audience, call, come, days, did, now_is, rule_of, trait
 
 pytestmark = pytest.mark.django_db
@@ -196,13 +197,17 @@ def test_each_destination_is_told_by_itself_and_one_that_comes_later_of_everyone
 
 
 def test_what_destinations_were_told_of_somebody_is_forgotten_with_them(source: Source) -> None:
-    buyers = audience(source, did())
-    come(source, call(START, "u1"), call(START, "u2"))
+    buyers = audience(source, did(days=1))
+    come(source, call(START, "ada@example.test"), call(START, "u2"))
     sync_add(buyers, webhook(source.campaign))
     told(START)
-    told_erase(source.campaign_id, ["u1"])
-    Person.objects.filter(user_id="u1").delete()
-    assert [row.data["userId"] for row in Delivery.objects.filter(event=None)] == ["u2"]
+    told(START + days(1))
+    assert Delivery.objects.filter(data__icontains="ada@example.test").count() == 2
+    person_erase("ada@example.test")
+    assert not Delivery.objects.filter(data__icontains="ada@example.test").exists()
+    rows = Delivery.objects.filter(event=None)
+    assert sorted(row.data.get("userId", "") for row in rows) == ["", "", "u2", "u2"]
+    assert not rows.filter(data={}, state="queued").exists(), "nothing empty is sent"
     assert AudienceTold.objects.count() == 1
-    assert AudienceSync.objects.count() == 1
-    assert told(START + days(1)) == []
+    assert Membership.objects.count() == 1
+    assert told(START + days(2)) == []
