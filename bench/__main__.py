@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import sections
+from bench import rig, sections
 from bench.figures import Figure, table_plain, write
 from bench.portal import workshop
 from bench.processes import ROOT, BenchError
@@ -35,7 +35,7 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         print("The bench reads /proc and runs on Linux only.", file=sys.stderr)
         return 1
-    size = sections.QUICK if asked.quick else sections.FULL
+    size = rig.QUICK if asked.quick else rig.FULL
     size = size.changed(leads=asked.leads, rounds=asked.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGALRM, _too_long)
@@ -44,7 +44,7 @@ def main() -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         try:
-            bench = sections.Bench(stack, stack.enter_context(workshop(ROOT / "var")), size)
+            bench = rig.Bench(stack, stack.enter_context(workshop(ROOT / "var")), size)
             figures = measured(bench, asked.only or list(sections.SECTIONS))
             if asked.profile is not None:
                 print(sections.profiled(bench, asked.profile))
@@ -65,7 +65,7 @@ def _too_long(*_: object) -> None:
     raise BenchError(f"Not done in {LONGEST_S // 60} minutes. Is this machine busy with something else?")
 
 
-def measured(bench: sections.Bench, names: list[str]) -> list[Figure]:
+def measured(bench: rig.Bench, names: list[str]) -> list[Figure]:
     """The figures of these sections, in order."""
     figures: list[Figure] = []
     for name in names:
@@ -74,7 +74,7 @@ def measured(bench: sections.Bench, names: list[str]) -> list[Figure]:
     return figures
 
 
-def said_conditions(bench: sections.Bench, size: sections.Size) -> str:
+def said_conditions(bench: rig.Bench, size: rig.Size) -> str:
     """Under which conditions it was measured, in one sentence or two, without a name or a date."""
     cores = len(os.sched_getaffinity(0))
     durable = ", ".join(f"{name}={value}" for name, value in bench.servers.durability.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,58 @@ def idle(portal: Portal, tools: Tools, leads: int, every_ms: float) -> tuple[lis
     _once(tools, leads)
     came = dict(tools.client.ask({"do": "times"}))
     return sorted((came[number] - at) * 1000 for number, at in load["sent"]), sorted(portal.recorded_ms(leads))
+
+
+def paced(
+    portal: Portal,
+    tools: Tools,
+    paths: Sequence[str],
+    leads: int,
+    every_ms: float,
+    *,
+    beside: Sequence[str] = (),
+    misfits: Collection[str] = (),
+) -> list[float]:
+    """Post so many leads to each of some campaigns, one every so often: milliseconds from sending to arrival, sorted.
+
+    `beside`: campaigns that get as many at the same pace, and whose leads are not looked at. `misfits`: in which ways
+    their clients misbehave; where none does, all leads have an outcome in the end, and each came to its client once.
+    """
+    every = [*paths, *beside]
+    first = tools.next_lead
+    # A lead's number says which path it takes.
+    first += -first % len(every)
+    count = leads * len(every)
+    tools.next_lead = first + count
+    tools.client.ask({"do": "reset"})
+    task = {
+        "port": portal.port,
+        "token": portal.token,
+        "connections": CONNECTIONS * 4,
+        "count": count,
+        "first": first,
+        "paths": every,
+        "every_ms": every_ms / len(every),
+    }
+    load = tools.load.ask(task)
+    if load["answers"] != {"201": count}:
+        raise BenchError(f"Not every lead was accepted: {load['answers']}")
+    expected = leads * len(paths) if misfits else count
+    _wait(lambda: tools.client.ask({"do": "count"})["leads"] >= expected, portal, "arrive")
+    _once(tools, expected)
+    if misfits:
+        posts = tools.client.ask({"do": "misfits"})
+        if set(posts) != set(misfits):
+            raise BenchError(f"Not every client that misbehaves was called: {posts}")
+    else:
+        settled(portal)
+    came = dict(tools.client.ask({"do": "times"}))
+    return sorted((came[number] - at) * 1000 for number, at in load["sent"] if number % len(every) < len(paths))
+
+
+def settled(portal: Portal) -> None:
+    """Wait until no lead is without an outcome or a reason to wait."""
+    _wait(lambda: not portal.unfinished(), portal, "have an outcome")
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -3,7 +3,8 @@
     python -m bench.load < task
 
 The task is one line of JSON: port, connections, count, first (the number of the first lead), paths (taken in turn), token,
-every_ms (0: as fast as answers come). The answer, printed as one line of JSON: statuses and how many answers had each, the
+every_ms (0: as fast as answers come). With batch and key (a source's write key) in place of paths and token it posts batches of so
+many tracked events, the first with the events from the number `first` on. The answer, printed as one line of JSON: statuses and how many answers had each, the
 seconds of the system's monotonic clock of the first request and the last answer, `sent` (number to when, for every_ms
 alone), and the seconds of CPU that all this took.
 """
@@ -11,6 +12,7 @@ alone), and the seconds of CPU that all this took.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import sys
@@ -18,7 +20,10 @@ import time
 from collections import Counter
 from typing import Any
 
+import orjson
 import uvloop
+
+from bench.messages import message
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r", re.IGNORECASE)
 _FIELDS = (
@@ -30,10 +35,28 @@ _HEAD = (
     "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
     "Content-Type: application/x-www-form-urlencoded\r\nIdempotency-Key: bench-{number}\r\nContent-Length: {length}\r\n\r\n"
 )
+_BATCH_HEAD = (
+    "POST /v1/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {credentials}\r\n"
+    "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+)
 
 
 def requests_made(task: dict[str, Any]) -> list[bytes]:
     """All requests as bytes, so that making them costs nothing while it is measured."""
+    return _batches(task) if "batch" in task else _leads(task)
+
+
+def _batches(task: dict[str, Any]) -> list[bytes]:
+    size, credentials = task["batch"], base64.b64encode(f"{task['key']}:".encode()).decode()
+    made = []
+    for start in range(task["first"], task["first"] + task["count"] * size, size):
+        batch = [message(number) for number in range(start, start + size)]
+        body = orjson.dumps({"batch": batch, "sentAt": "2026-01-31T12:00:01.000Z"})
+        made.append(_BATCH_HEAD.format(credentials=credentials, length=len(body)).encode() + body)
+    return made
+
+
+def _leads(task: dict[str, Any]) -> list[bytes]:
     made = []
     for number in range(task["first"], task["first"] + task["count"]):
         body = _FIELDS.format(number=number)

@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,47 +18,11 @@ from urllib.parse import urlencode
 import psycopg
 import requests
 
-from bench.processes import ROOT, BenchError, Child, cpu_s, environment
+from bench.processes import BenchError, Child, cpu_s
 
 # Counted as in production, but too high to be reached: a publisher of the bench sends more than any may.
 LIMITS = {f"RATE_LIMIT_{name}": "100000000" for name in ("CALLS", "RESULTS", "LOGINS")}
 READY_S = 90
-
-_SET_UP = """
-import json
-from django.core.management import call_command
-import os
-from integrations.delivery import integration_switch
-from integrations.discovery import integration_discover
-from integrations.kit.signing import secret_new
-from integrations.models import Integration
-from leads.access import api_key_issue
-from leads.models import Advertiser, Campaign, Field, Form, Publisher
-call_command("migrate", verbosity=0)
-form = Form.objects.create(name="Sign-up")
-names = ("firstName", "lastName", "email", "phone", "company", "jobTitle", "country", "employees")
-for position, name in enumerate(names):
-    kind = "email" if name == "email" else "text"
-    Field.objects.create(form=form, name=name, label=name, type=kind, required=kind == "email", position=position)
-publisher = Publisher.objects.create(name="Northbeam")
-advertiser = Advertiser.objects.create(name="Acme")
-campaigns = []
-for number, port in enumerate({ports}):
-    campaign = Campaign.objects.create(advertiser=advertiser, name=f"Campaign {{number}}")
-    campaign.forms.add(form)
-    campaign.contracts.create(publisher=publisher)
-    integration = Integration.objects.create(
-        campaign=campaign, name="Their system", connector="webhook", cap_day=1_000_000_000,
-        settings={{"url": f"http://127.0.0.1:{{port}}/leads", "knows_repeats": True, "fields": ", ".join(names)}},
-        secrets={{"signing_secret": secret_new()}},
-    )
-    integration_discover(integration)
-    integration.refresh_from_db()
-    integration_switch(integration, on=True)
-    campaigns.append(campaign.pk)
-found = {{"campaigns": campaigns, "form": form.pk, "publisher": publisher.pk, "key": api_key_issue(publisher=publisher)}}
-print(json.dumps(found))
-"""
 
 
 @dataclass
@@ -74,6 +36,8 @@ class Portal:
     paths: list[str]
     token: str
     children: list[Child]
+    env: dict[str, str] = field(repr=False)
+    """What makes another process one of this portal's."""
     servers: dict[str, int] = field(default_factory=dict)
     """Processes of others that work for it: their names to the root of their tree."""
     look: Any = None
@@ -108,6 +72,19 @@ class Portal:
     def leads(self) -> int:
         """How many leads there are."""
         return int(self._rows("SELECT count(*) FROM leads_lead")[0][0])
+
+    def events_of(self, source: int, campaign: int) -> tuple[int, int]:
+        """How many events of a source are written, and how many deliveries of them its campaign has."""
+        rows = self._rows(
+            f"SELECT (SELECT count(*) FROM leads_event WHERE source_id = {source} AND problem = ''),"  # noqa: S608
+            " (SELECT count(*) FROM integrations_delivery d JOIN integrations_integration i ON i.id = d.integration_id"
+            f" WHERE i.campaign_id = {campaign} AND d.event_id IS NOT NULL)"
+        )
+        return int(rows[0][0]), int(rows[0][1])
+
+    def arrivals(self) -> int:
+        """How many commits of events wait to be routed."""
+        return int(self._rows("SELECT count(*) FROM leads_arrival")[0][0])
 
     def recorded_ms(self, last: int) -> list[float]:
         """From a lead's row to its delivery's outcome, in milliseconds by the portal's own clocks, of the last so many."""
@@ -149,13 +126,14 @@ def portal(
     directory: Path,
     client_ports: list[int],
     *,
+    private_ports: list[int],
     settings: Mapping[str, str],
     others: Mapping[str, int] = {},
 ) -> Iterator[Portal]:
     """Set up and start a portal with one campaign for each of the client's ports; stop it at the end.
 
     `form`: "server" (web, worker and beat as processes of their own) or "embedded" (`manage.py serve` alone). `others`: the
-    servers that work for it alone, so that their CPU counts.
+    servers that work for it alone, so that their CPU counts. `private_ports`: all ports of this machine that it may call.
     """
     directory.mkdir()
     port = free_port()
@@ -164,13 +142,18 @@ def portal(
         "DATABASE_URL": f"sqlite:///{directory / 'portal.sqlite3'}",
         "SECRET_KEY": "for the bench only",
         "INSTANCE_URL": f"http://127.0.0.1:{port}",
-        "CONNECTOR_PRIVATE_HOSTS": ",".join(f"127.0.0.1:{each}" for each in client_ports),
+        "CONNECTOR_PRIVATE_HOSTS": ",".join(f"127.0.0.1:{each}" for each in private_ports),
         "LOG_LEVEL": "WARNING",
         "STATIC_ROOT": str(directory / "static"),
         **LIMITS,
         **settings,
     }
-    found = json.loads(_manage(env, "shell", "-v0", "-c", _SET_UP.format(ports=client_ports)).splitlines()[-1])
+    work = Child("set-up", ["-m", "bench.portal_work"], directory=directory, env=env, pipes=True)
+    try:
+        key = work.ask({"do": "begin"})["key"]
+        campaigns = work.ask({"do": "campaigns", "ports": client_ports})
+    finally:
+        work.stop()
     with ExitStack() as stack:
 
         def start(name: str, *arguments: str) -> Child:
@@ -189,31 +172,13 @@ def portal(
                 start("beat", "-m", "celery", "-A", "portal", "beat", "--loglevel", "WARNING", "--pidfile", ""),
             ]
         _wait_ready(port, children)
-        paths = [
-            f"/api/v2.4/publisher/{found['publisher']}/forms/{found['form']}/campaign/{campaign}/leads"
-            for campaign in found["campaigns"]
-        ]
-        made = Portal(form, port, env["DATABASE_URL"], paths, _token(port, found["key"]), children, dict(others))
+        paths = [campaign["path"] for campaign in campaigns]
+        made = Portal(form, port, env["DATABASE_URL"], paths, _token(port, key), children, env, dict(others))
         try:
             yield made
         finally:
             if made.look is not None:
                 made.look.close()
-
-
-def _manage(env: Mapping[str, str], *command: str) -> str:
-    done = subprocess.run(  # noqa: S603  a command of our own
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env=environment(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchError(f"manage.py {command[0]} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def _wait_ready(port: int, children: list[Child]) -> None:
