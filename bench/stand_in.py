@@ -74,7 +74,7 @@ class Misfits:
         self.posts[manner] += 1
         match manner:
             case "hang":
-                answer = partial(transport.write, _answer(b"201 Created", b"{}"))
+                answer = partial(_write, transport, _answer(b"201 Created", b"{}"))
                 self._hanging.setdefault(port, []).append((self._loop.call_later(HANG_S, answer), answer))
             case "fail":
                 transport.write(_answer(b"500 Internal Server Error", b'{"message": "Something broke."}'))
@@ -112,9 +112,15 @@ class Line(asyncio.Protocol):
             number = self._taken.posts
             answer = _answer(b"201 Created", b'{"data": %d, "id": %d}' % (number, number))
             if self._taken.delay_s:
-                self._loop.call_later(self._taken.delay_s, self._transport.write, answer)
+                self._loop.call_later(self._taken.delay_s, _write, self._transport, answer)
             else:
                 self._transport.write(answer)
+
+
+def _write(transport: asyncio.Transport, answer: bytes) -> None:
+    """Answer late, where the caller still waits."""
+    if not transport.is_closing():
+        transport.write(answer)
 
 
 def _answer(status: bytes, body: bytes) -> bytes:
