@@ -8,6 +8,8 @@ SEED ?=
 RESET ?=
 NAME ?=
 ARGS ?=
+# Test processes at once; each starts servers of its own.
+JOBS ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -62,7 +64,7 @@ demo-leads: $(VENV)/.installed
 
 .PHONY: test
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.installed-dev

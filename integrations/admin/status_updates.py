@@ -22,7 +22,7 @@ EARLY = "A lead that is not recorded as sent here (yet): it is applied once that
 
 @admin.register(StatusUpdate)
 class StatusUpdateAdmin(ModelAdmin):
-    list_display = ("received", "verdict_label", "reason", "said_by", "via", "about", "state_label")
+    list_display = ("received", "verdict_label", "reason", "said_by", "via", "whom", "state_label")
     list_filter = (
         ("verdict", ChoicesDropdownFilter),
         ("state", ChoicesDropdownFilter),
@@ -37,9 +37,9 @@ class StatusUpdateAdmin(ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     fields = (
-        ("verdict_label", "state_label"), "about", "reason_code", "comment", ("by", "via"), ("decided_at", "received_at"), "raw",
+        ("verdict_label", "state_label"), "whom", "reason_code", "comment", ("by", "via"), ("decided_at", "received_at"), "raw",
     )  # fmt: skip
-    readonly_fields = ("verdict_label", "state_label", "about")
+    readonly_fields = ("verdict_label", "state_label", "whom")
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         columns = super().get_list_display(request)
@@ -84,7 +84,7 @@ class StatusUpdateAdmin(ModelAdmin):
         return short(update.by) or "–"
 
     @admin.display(description="About")
-    def about(self, update: StatusUpdate) -> SafeString | str:
+    def whom(self, update: StatusUpdate) -> SafeString | str:
         delivery = update.delivery
         if delivery is None:
             return EARLY if update.about else "Nobody knows what it is about"

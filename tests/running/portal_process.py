@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -20,12 +21,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH")
 
 
+# Below those that a system hands out for outgoing lines: else one of these may take it before it is listened on, or while a
+# server is started again. Each process of the tests begins elsewhere.
+_FIRST_PORT, _PORTS = 10_000, 20_000
+_ports = itertools.count(os.getpid() * 97)
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing listens on just now, and that no other test of this process was given."""
+    for number in _ports:
+        port = _FIRST_PORT + number % _PORTS
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
 
 
 class PortalProcess:
