@@ -46,7 +46,7 @@ class Size:
         return replace(self, leads=leads or self.leads, rounds=rounds or self.rounds)
 
 
-FULL = Size(leads=5_000, rounds=3, floor_s=2.0, idle_leads=200, beside_leads=100, events=40_000)
+FULL = Size(leads=5_000, rounds=3, floor_s=2.0, idle_leads=200, beside_leads=75, events=40_000)
 QUICK = Size(
     leads=1_200,
     rounds=1,
