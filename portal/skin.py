@@ -114,6 +114,10 @@ def unfold_settings(*, name: str, colour: str) -> dict[str, Any]:
         "BORDER_RADIUS": "6px",
         "COLORS": {"primary": accent(colour)},
         "STYLES": [lambda request: static("portal/console.css"), lambda request: static("portal/pages.css")],
-        "SCRIPTS": [lambda request: static("portal/console.js"), lambda request: static("portal/pages.js"), lambda request: static("portal/sources.js")],
+        "SCRIPTS": [
+            lambda request: static("portal/console.js"),
+            lambda request: static("portal/pages.js"),
+            lambda request: static("portal/sources.js"),
+        ],
         "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
     }
