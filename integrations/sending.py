@@ -265,13 +265,13 @@ class Turn:
     # --- claims ---
 
     def _claim_and_start(self, fresh: bool) -> None:
-        self._look, asked = False, self._look
+        self._look = False
         wanted = self._limit - len(self._held)
         if not self._held:
             self._renewed_at = time.monotonic()
         claimed = self._claim(wanted)
         self._open = len(claimed) == wanted and not self._probing
-        if asked and not claimed and not fresh:
+        if not claimed and not fresh:
             # Nothing is due for the integration as it was when the round began: it may have changed since.
             self._look = True
         self._start(claimed)

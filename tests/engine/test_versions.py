@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -172,21 +173,21 @@ def test_a_delivery_names_the_version_that_made_its_values(
 def test_a_mapping_saved_while_leads_go_out_is_used_for_those_not_yet_claimed(
     integration: Integration, client: Client, lead: MakeLead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from integrations.dispatch import _Run
+    from integrations.sending import Turn
 
     monkeypatch.setattr("django.conf.settings.DELIVERY_BATCH", 2)
     for _ in range(6):
         lead(company="Analytical Engines")
     leads_process()
-    record, saved = _Run._record, list[int]()
+    take, saved = Turn._take, list[int]()
 
-    def save_meanwhile(run: _Run, ended: object) -> bool:
+    def save_meanwhile(turn: Turn, ended: Any) -> None:
         if not saved:
             choose(integration, "form[company]", source="fixed", value="Acme Ltd")
             saved.append(mapping_save(Integration.objects.get(pk=integration.pk), "maria"))
-        return record(run, ended)  # type: ignore[arg-type]
+        take(turn, ended)
 
-    monkeypatch.setattr(_Run, "_record", save_meanwhile)
+    monkeypatch.setattr(Turn, "_take", save_meanwhile)
     assert integration_deliver(integration.pk) == 6
     by_version = {
         key: set(Delivery.objects.filter(key__in=[key]).values_list("mapping_version", flat=True))
