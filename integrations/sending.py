@@ -9,96 +9,39 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError
 
-from integrations.breaker import SWITCHED_OFF, breaker_record, sendable
-from integrations.delivery import FORM_ASKED, MAPPING_OF_THEN, deliveries_park, integration_hold, waiting_reason
-from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
+from integrations.breaker import breaker_record, sendable
+from integrations.claims import Claimed, deliveries_claim, leases_renew, payload_make
+from integrations.delivery import FORM_ASKED, integration_hold, waiting_reason
 from integrations.flows import connector_call, credential_of, token_keep, token_known
-from integrations.gate import integration_allowance
 from integrations.kit.contract import (
     Connector,
     ConnectorError,
     NoAnswer,
     Outcome,
     OutcomeKind,
-    Payload,
     misconfigured,
     retry,
     unknown,
 )
-from integrations.kit.mapping import LeadFacts, MappingProblem
+from integrations.kit.mapping import MappingProblem
 from integrations.kit.registry import connector as find_connector
-from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
-from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
-from integrations.reconciliation import doubt_settle, first_poll_at
+from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from integrations.records import Journal, Record, connection_drop, outcome_row
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
 from integrations.standing import TRY_SECONDS, Standing, standing_after
 from leads import clock
-from leads.database import insert_rows, update_rows
 
 logger = logging.getLogger(__name__)
 
-# What is kept of a client's words about one lead at the most.
-WORDS_CHARS, PROBLEMS = 4_000, 100
-# An answer that came closes the breaker again; while all is well, that is looked after this often.
-ALL_WELL_SECONDS = 1.0
 # While the database takes nothing, outcomes are kept in memory and written again after this.
 WRITE_AGAIN_SECONDS = 0.5
-# From this failure on the outcome is written without its attempts: an attempt log that is full must not cost an outcome.
-WITHOUT_LOG_AFTER = 3
-# A row that the database can read and does not take is left to the end of its lease.
-GIVEN_UP_AFTER = 6
-
-_OUTCOME = (
-    "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
-    "mapping_version", "tries", "maybe_repeat",
-)  # fmt: skip
-_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data")
-_ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
-
-
-@dataclass(slots=True)
-class Claimed:
-    """A delivery that this worker holds, with what it needs to go out."""
-
-    id: int
-    fence: int
-    tries: int
-    key: uuid.UUID
-    kind: str
-    data: dict[str, Any]
-    test: bool
-    lead: LeadFacts
-    maybe_repeat: bool = False
-    event: dict[str, Any] | None = None
-    token: str = ""
-    renewed: bool = False
-
-
-@dataclass(slots=True)
-class _Record:
-    """What a look at ended flows came to, until the database has it."""
-
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    attempts: list[tuple[Any, ...]] = field(default_factory=list)
-    kinds: list[OutcomeKind] = field(default_factory=list)
-    stop: str = ""
-    form_changed: bool = False
-    silent: bool = False
-    failures: int = 0
-
-    def apart(self) -> list[_Record]:
-        """The same, a record for each row; what they say of the integration goes with the first."""
-        alone = [_Record([row], failures=self.failures) for row in self.rows]
-        first = replace(self, rows=self.rows[:1], attempts=[])
-        return [first, *alone[1:]]
 
 
 class Turn:
@@ -110,7 +53,8 @@ class Turn:
         self._on_end = on_end
         self._held: dict[int, Claimed] = {}
         self._again: list[Claimed] = []
-        self._unwritten: list[_Record] = []
+        self._journal = Journal(integration_id)
+        self._host = ""
         self._runner: Runner[Claimed | None] | None = None
         self._logging_in = False
         self._look = True  # somebody said that there is work
@@ -123,17 +67,16 @@ class Turn:
         self._limit = 0
         self.token = ""
         self._renewed_at = time.monotonic()
-        self._well_at = 0.0
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to do or to wait for."""
-        return not (self._look or self._open or self._held or self._logging_in or self._unwritten)
+        return not (self._look or self._open or self._held or self._logging_in or self._journal.waits)
 
     @property
     def ready(self) -> bool:
         """Whether another step would find something to do at once."""
-        return not (self._leaving or self._logging_in or self._unwritten or self._troubled) and (
+        return not (self._leaving or self._logging_in or self._journal.waits or self._troubled) and (
             (self._look and not self._held) or (self._may_claim and (self._open or self._look))
         )
 
@@ -145,7 +88,7 @@ class Turn:
     @property
     def pause_s(self) -> float:
         """How long to wait before the next step that nobody asks for; 0 for none."""
-        return WRITE_AGAIN_SECONDS if self._unwritten or self._troubled else 0.0
+        return WRITE_AGAIN_SECONDS if self._journal.waits or self._troubled else 0.0
 
     def look(self) -> None:
         """There may be more to send."""
@@ -161,19 +104,24 @@ class Turn:
         """Do all that can be done now, without waiting: record what ended, claim and start what is due."""
         self._troubled = False
         try:
-            self._write_again()
+            self._journal.write_again(host=self._host, probing=self._probing)
             if self._runner is not None and (ended := self._runner.ended()):
-                self._take(ended)
+                self._take([end for end in ended if end.job is not None])
+                for end in ended:
+                    if end.job is None:
+                        self._logged_in(end)
+            if self._again and not self._logging_in:
+                self._send_again()
             if time.monotonic() - self._renewed_at > settings.DELIVERY_LEASE_SECONDS / 3:
                 self._stay()
-            if not (self._leaving or self._logging_in or self._unwritten):
+            if not (self._leaving or self._logging_in or self._journal.waits):
                 self._claim_more()
         except DatabaseError:
-            if not (self._held or self._unwritten):
+            if not (self._held or self._journal.waits):
                 raise
             # What is on its way is recorded once the database answers again.
             logger.warning("integration %s: its turn waits for the database", self.integration_id, exc_info=True)
-            _let_go_of_connection()
+            connection_drop()
             self._troubled = True
 
     @property
@@ -241,26 +189,26 @@ class Turn:
         self._logging_in = False
         waiting, self._again = self._again, []
         if end.error is None:
-            self.token = token_keep(self.connector, self.values, end.value)
-            self._open = True
+            self.token, self._open = end.value.value, True
+            self._start(waiting)
+            token_keep(self.connector, self.values, end.value)
         elif isinstance(end.error, ConnectorError) and not end.error.passing:
-            integration_hold(self.integration_id, end.error.message)
             self._stop(f"Waiting: {end.error.message}")
             self._give_back(waiting, end.error)
-            return
-        elif not isinstance(end.error, BudgetSpent) and not waiting:
-            silent = isinstance(end.error, NoAnswer)
-            breaker_record(self.integration_id, [OutcomeKind.RETRY], clock.now(), host=self._host, silent=silent)
-        # Without a new token they go out with the old one once more, and their outcome says what is wrong.
-        self._start(waiting)
+            integration_hold(self.integration_id, end.error.message)
+        else:
+            # Without a new token they go out with the old one once more, and their outcome says what is wrong.
+            self._start(waiting)
+            if not isinstance(end.error, BudgetSpent) and not waiting:
+                silent = isinstance(end.error, NoAnswer)
+                breaker_record(self.integration_id, [OutcomeKind.RETRY], clock.now(), host=self._host, silent=silent)
 
     def _give_back(self, items: Sequence[Claimed], why: Exception) -> None:
         now = clock.now()
-        record = _Record([self._put_back(item, why, now) for item in items])
+        record = Record([self._put_back(item, why, now) for item in items])
         for item in items:
             del self._held[item.id]
-        if record.rows:
-            self._write(record)
+        self._write(record)
 
     # --- claims ---
 
@@ -269,46 +217,12 @@ class Turn:
         wanted = self._limit - len(self._held)
         if not self._held:
             self._renewed_at = time.monotonic()
-        claimed = self._claim(wanted)
+        claimed = deliveries_claim(self.integration, wanted)
         self._open = len(claimed) == wanted and not self._probing
         if not claimed and not fresh:
             # Nothing is due for the integration as it was when the round began: it may have changed since.
             self._look = True
         self._start(claimed)
-
-    def _claim(self, limit: int) -> list[Claimed]:
-        adapt = connection.ops.adapt_datetimefield_value
-        now = clock.now()
-        lock = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-        mine = self.integration
-        with transaction.atomic(), connection.cursor() as cursor:
-            allowed = integration_allowance(mine, limit, now)
-            # Closed by a cap or by hours: tests go out all the same.
-            only_tests = "AND test" if allowed == 0 else ""
-            cursor.execute(
-                f"""
-                WITH due AS MATERIALIZED (
-                    SELECT id FROM integrations_delivery
-                    WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s {only_tests}
-                    AND EXISTS (
-                        SELECT 1 FROM integrations_integration
-                        WHERE id = %s AND mapping_version = %s AND updated_at = %s
-                        AND (state = 'on' OR (state = 'needs_a_look' AND failing_told = {SWITCHED_OFF}))
-                    )
-                    ORDER BY next_try_at, id LIMIT %s {lock}
-                )
-                UPDATE integrations_delivery
-                SET state = 'sending', fence = fence + 1, tries = tries + 1, lease_until = %s
-                WHERE id IN (SELECT id FROM due) RETURNING id
-                """,  # noqa: S608
-                [mine.pk, adapt(now), mine.pk, mine.mapping_version, adapt(mine.updated_at)]
-                + [allowed or limit, adapt(self._lease(now))],
-            )
-            ids = [row[0] for row in cursor.fetchall()]
-        return _load(ids) if ids else []
-
-    def _lease(self, now: dt.datetime) -> dt.datetime:
-        return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
 
     def _has_leases(self) -> bool:
         """Whether what is held is still ours: a process that was stopped for a while must not send what others took over."""
@@ -317,8 +231,7 @@ class Turn:
     def _stay(self) -> None:
         """Renew the leases, and see whether others have stopped the integration meanwhile."""
         began, now = time.monotonic(), clock.now()
-        until = self._lease(now)
-        update_rows(Delivery, ["id", "fence"], ["lease_until"], [(i.id, i.fence, until) for i in self._held.values()])
+        leases_renew(self._held.values())
         self._renewed_at = began
         if not self._held:
             return
@@ -340,7 +253,7 @@ class Turn:
         for item in claimed:
             self._held[item.id] = item
             try:
-                payload = self._payload(item)
+                payload = payload_make(self.integration, item)
             except MappingProblem as problem:
                 unmade.append((item, problem))
                 continue
@@ -353,24 +266,9 @@ class Turn:
             assert self._runner is not None
             self._runner.start(flows)
 
-    def _payload(self, item: Claimed) -> Payload:
-        if item.kind != Delivery.Kind.LEAD:
-            data = item.data if item.event is None else item.event
-            return Payload(kind=item.kind, data=data, test=item.test)  # type: ignore[arg-type]
-        fields = mapping_compiled(self.integration_id, self._mapping_version(item))(item.lead)
-        sync = self.integration.sync_keys if settings.SYNC_TAGS else {}
-        if {"token", "subdomain"} <= set(sync):
-            fields[sync["token"]] = item.key.hex
-            fields[sync["subdomain"]] = settings.INSTANCE_SUBDOMAIN
-        return Payload(kind="lead", fields=fields, test=item.test)
-
-    def _mapping_version(self, item: Claimed) -> int:
-        """The mapping in force, unless a person replays with the one of then."""
-        return int(item.data.get(MAPPING_OF_THEN, self.integration.mapping_version))
-
     def _hold_unmade(self, unmade: Sequence[tuple[Claimed, MappingProblem]]) -> None:
         """What can't be made of a lead is not sent half empty: it waits, with each field named."""
-        record = _Record()
+        record = Record()
         for item, problem in unmade:
             words = "Waiting: " + " ".join(text for _, text in problem.problems)
             outcome = Outcome(OutcomeKind.MISCONFIGURED, problems=problem.problems)
@@ -382,12 +280,10 @@ class Turn:
 
     def _take(self, ended: Iterable[Finished[Claimed | None]]) -> None:
         now = clock.now()
-        record = _Record()
+        record = Record()
         spent = False
         for end in ended:
-            if end.job is None:
-                self._logged_in(end)
-                continue
+            assert end.job is not None
             item, outcome = end.job, self._outcome(end)
             if outcome.renew_token and not item.renewed and not self._leaving:
                 self._again.append(replace(item, renewed=True))
@@ -397,31 +293,19 @@ class Turn:
                 record.rows.append(self._put_back(item, end.error, now))
                 spent = spent or isinstance(end.error, BudgetSpent)
                 continue
-            record.silent = record.silent or isinstance(end.error, NoAnswer)
-            record.kinds.append(outcome.kind)
-            record.rows.append(self._row(item, self._standing(item, outcome, now), outcome))
-            record.attempts.append(
-                (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message[:WORDS_CHARS])
-                + ([exchange.as_dict() for exchange in end.log],)
-            )
-            if outcome.kind == OutcomeKind.MISCONFIGURED:
-                record.stop = outcome.message
-            record.form_changed = record.form_changed or outcome.form_changed
+            record.add(end, outcome, self._row(item, self._standing(item, outcome, now), outcome))
         self.tried += len(record.kinds)
-        if record.rows:
-            self._write(record)
+        self._write(record)
         if spent:
             self._stop()
         self._go_on_after(record)
-        if self._again and not self._logging_in:
-            self._send_again()
 
-    def _go_on_after(self, record: _Record) -> None:
+    def _go_on_after(self, record: Record) -> None:
         if record.stop:
             self._stop(f"Waiting: {record.stop}")
         elif record.form_changed:
             self._stop(FORM_ASKED)
-        elif record.kinds and all(kind == OutcomeKind.RETRY for kind in record.kinds):
+        elif record.failed:
             self._stop()
         elif record.kinds and self._probing:
             # The probe got through: the rest may follow at once.
@@ -474,81 +358,7 @@ class Turn:
         )
 
     def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
-        now = clock.now()
-        arrived = outcome.kind == OutcomeKind.DELIVERED
-        asked = arrived and item.kind == Delivery.Kind.LEAD and self.connector.poll is not None
-        return (
-            item.id,
-            item.fence,
-            standing.state,
-            standing.reason[:WORDS_CHARS],
-            [[field[:KEY_CHARS], words[:LABEL_CHARS]] for field, words in outcome.problems[:PROBLEMS]],
-            standing.next_try_at,
-            None,
-            outcome.reference[:200],
-            now if arrived else None,
-            first_poll_at(now) if asked and outcome.reference else None,
-            self._mapping_version(item),
-            item.tries,
-            item.maybe_repeat or standing.maybe_repeat,
-        )
+        return outcome_row(item, self.integration, self.connector, standing, outcome)
 
-    # --- records: in one UPDATE and one INSERT, and kept in memory until the database has them ---
-
-    def _write(self, record: _Record) -> None:
-        try:
-            with transaction.atomic():
-                update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
-                doubt_settle([row[0] for row in record.rows if row[2] != DeliveryState.DELIVERED])
-                if record.failures < WITHOUT_LOG_AFTER:
-                    insert_rows(Attempt, _ATTEMPT, record.attempts)
-                self._tell_the_integration(record)
-        except DatabaseError as error:
-            record.failures += 1
-            logger.warning("integration %s: %s outcomes not written: %s", self.integration_id, len(record.rows), error)
-            _let_go_of_connection()
-            if record.failures >= WITHOUT_LOG_AFTER and len(record.rows) > 1:
-                # One row that the database never takes must not keep the others in memory for good.
-                self._unwritten += record.apart()
-            elif record.failures < GIVEN_UP_AFTER or isinstance(error, OperationalError | InterfaceError):
-                self._unwritten.append(record)
-
-    def _write_again(self) -> None:
-        waiting, self._unwritten = self._unwritten, []
-        for place, record in enumerate(waiting):
-            self._write(record)
-            if self._unwritten:
-                self._unwritten += waiting[place + 1 :]
-                return
-
-    def _tell_the_integration(self, record: _Record) -> None:
-        """What the tries say of the integration as a whole, in the transaction of their outcomes."""
-        now = clock.now()
-        retried = OutcomeKind.RETRY in record.kinds
-        if record.kinds and (retried or self._probing or time.monotonic() - self._well_at > ALL_WELL_SECONDS):
-            breaker_record(self.integration_id, record.kinds, now, host=self._host, silent=record.silent)
-            self._well_at = 0.0 if retried else time.monotonic()
-        if record.stop:
-            integration_hold(self.integration_id, record.stop)
-        if record.form_changed:
-            # The rest would be refused as well: it waits until their form has been looked at.
-            deliveries_park(self.integration_id, FORM_ASKED)
-            pull_soon(self.integration_id)
-
-
-def _let_go_of_connection() -> None:
-    """The next statement opens a new connection; in a test's transaction there is only this one."""
-    if not connection.in_atomic_block:
-        connection.close()
-
-
-def _load(ids: Collection[int]) -> list[Claimed]:
-    rows = (
-        Delivery.objects.filter(pk__in=ids)
-        .order_by("next_try_at", "pk")
-        .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
-    )
-    return [
-        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event)
-        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in rows
-    ]
+    def _write(self, record: Record) -> None:
+        self._journal.write(record, host=self._host, probing=self._probing)

@@ -1,0 +1,119 @@
+"""Stage 3, what a worker holds: due deliveries are claimed for a while, with a fencing number, and made ready to go out.
+
+A claim is a lease: who lost it can't write over its successor.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from integrations.breaker import SWITCHED_OFF
+from integrations.delivery import MAPPING_OF_THEN
+from integrations.gate import integration_allowance
+from integrations.kit.contract import Payload
+from integrations.kit.mapping import LeadFacts
+from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
+from integrations.models import Delivery, Integration
+from leads import clock
+from leads.database import update_rows
+
+_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data")
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery that this worker holds, with what it needs to go out."""
+
+    id: int
+    fence: int
+    tries: int
+    key: uuid.UUID
+    kind: str
+    data: dict[str, Any]
+    test: bool
+    lead: LeadFacts
+    maybe_repeat: bool = False
+    event: dict[str, Any] | None = None
+    token: str = ""
+    renewed: bool = False
+
+    def mapping_version(self, integration: Integration) -> int:
+        """The mapping in force, unless a person replays with the one of then."""
+        return int(self.data.get(MAPPING_OF_THEN, integration.mapping_version))
+
+
+def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
+    """Claim what is due, the longest due first: `limit` at most, and no more than its caps and hours allow.
+
+    Nothing is claimed where the integration is another one by now than the one given: switched off, or changed by a person.
+    """
+    adapt = connection.ops.adapt_datetimefield_value
+    now = clock.now()
+    lock = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    with transaction.atomic(), connection.cursor() as cursor:
+        allowed = integration_allowance(integration, limit, now)
+        # Closed by a cap or by hours: tests go out all the same.
+        only_tests = "AND test" if allowed == 0 else ""
+        cursor.execute(
+            f"""
+            WITH due AS MATERIALIZED (
+                SELECT id FROM integrations_delivery
+                WHERE integration_id = %s AND state = 'queued' AND next_try_at <= %s {only_tests}
+                AND EXISTS (
+                    SELECT 1 FROM integrations_integration
+                    WHERE id = %s AND mapping_version = %s AND updated_at = %s
+                    AND (state = 'on' OR (state = 'needs_a_look' AND failing_told = {SWITCHED_OFF}))
+                )
+                ORDER BY next_try_at, id LIMIT %s {lock}
+            )
+            UPDATE integrations_delivery
+            SET state = 'sending', fence = fence + 1, tries = tries + 1, lease_until = %s
+            WHERE id IN (SELECT id FROM due) RETURNING id
+            """,  # noqa: S608
+            [integration.pk, adapt(now), integration.pk, integration.mapping_version, adapt(integration.updated_at)]
+            + [allowed or limit, adapt(_lease_end(now))],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return _load(ids) if ids else []
+
+
+def leases_renew(held: Iterable[Claimed]) -> None:
+    """Hold on to deliveries for as long again; those that somebody else has by now are left to them."""
+    until = _lease_end(clock.now())
+    update_rows(Delivery, ["id", "fence"], ["lease_until"], [(item.id, item.fence, until) for item in held])
+
+
+def payload_make(integration: Integration, item: Claimed) -> Payload:
+    """What the connector is handed: a lead by its mapping, with the sync tags; MappingProblem where it can't be made."""
+    if item.kind != Delivery.Kind.LEAD:
+        data = item.data if item.event is None else item.event
+        return Payload(kind=item.kind, data=data, test=item.test)  # type: ignore[arg-type]
+    fields = mapping_compiled(integration.pk, item.mapping_version(integration))(item.lead)
+    sync = integration.sync_keys if settings.SYNC_TAGS else {}
+    if {"token", "subdomain"} <= set(sync):
+        fields[sync["token"]] = item.key.hex
+        fields[sync["subdomain"]] = settings.INSTANCE_SUBDOMAIN
+    return Payload(kind="lead", fields=fields, test=item.test)
+
+
+def _lease_end(now: dt.datetime) -> dt.datetime:
+    return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+
+
+def _load(ids: Collection[int]) -> list[Claimed]:
+    rows = (
+        Delivery.objects.filter(pk__in=ids)
+        .order_by("next_try_at", "pk")
+        .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
+    )
+    return [
+        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event)
+        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in rows
+    ]

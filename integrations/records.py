@@ -1,0 +1,165 @@
+"""Stage 3, what tries came to: written in one UPDATE and one INSERT, and kept in memory until the database has it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+
+from integrations.breaker import FAILED, breaker_record
+from integrations.claims import Claimed
+from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
+from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
+from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
+from integrations.models import Attempt, Delivery, DeliveryState, Integration
+from integrations.reconciliation import doubt_settle, first_poll_at
+from integrations.runner import Finished
+from integrations.standing import Standing
+from leads import clock
+from leads.database import insert_rows, update_rows
+
+logger = logging.getLogger(__name__)
+
+# What is kept of a client's words about one lead at the most.
+WORDS_CHARS, PROBLEMS = 4_000, 100
+# An answer that came closes the breaker again; while all is well, that is looked after this often.
+ALL_WELL_SECONDS = 1.0
+# From this failure on the outcome is written without its attempts: an attempt log that is full must not cost an outcome.
+WITHOUT_LOG_AFTER = 3
+# A row that the database can read and does not take is left to the end of its lease.
+GIVEN_UP_AFTER = 6
+
+_OUTCOME = (
+    "state", "reason", "problems", "next_try_at", "lease_until", "reference", "delivered_at", "next_poll_at",
+    "mapping_version", "tries", "maybe_repeat",
+)  # fmt: skip
+_ATTEMPT = ("delivery", "number", "started_at", "took_ms", "outcome", "message", "exchanges")
+
+
+@dataclass(slots=True)
+class Record:
+    """What a look at ended flows came to."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    attempts: list[tuple[Any, ...]] = field(default_factory=list)
+    kinds: list[OutcomeKind] = field(default_factory=list)
+    stop: str = ""
+    form_changed: bool = False
+    answered: bool = False
+    """Their server said something, whatever it was."""
+    failures: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether every try of it came to nothing."""
+        return bool(self.kinds) and all(kind in FAILED for kind in self.kinds)
+
+    def add(self, end: Finished[Any], outcome: Outcome, row: tuple[Any, ...]) -> None:
+        """A try that was made: its outcome's row, and the attempt."""
+        item: Claimed = end.job
+        self.rows.append(row)
+        self.kinds.append(outcome.kind)
+        self.attempts.append(
+            (item.id, item.tries, end.started_at, end.took_ms, outcome.kind, outcome.message[:WORDS_CHARS])
+            + ([exchange.as_dict() for exchange in end.log],)
+        )
+        self.answered = self.answered or not isinstance(end.error, NoAnswer)
+        self.form_changed = self.form_changed or outcome.form_changed
+        if outcome.kind == OutcomeKind.MISCONFIGURED:
+            self.stop = outcome.message
+
+    def apart(self) -> list[Record]:
+        """The same, a record for each row; what they say of the integration goes with the first."""
+        alone = [Record([row], failures=self.failures) for row in self.rows]
+        first = replace(self, rows=self.rows[:1], attempts=[])
+        return [first, *alone[1:]]
+
+
+def outcome_row(
+    item: Claimed, integration: Integration, connector: Connector, standing: Standing, outcome: Outcome
+) -> tuple[Any, ...]:
+    """Where a delivery stands, as the outcome UPDATE writes it."""
+    now = clock.now()
+    arrived = outcome.kind == OutcomeKind.DELIVERED
+    asked = arrived and item.kind == Delivery.Kind.LEAD and connector.poll is not None
+    return (
+        item.id,
+        item.fence,
+        standing.state,
+        standing.reason[:WORDS_CHARS],
+        [[name[:KEY_CHARS], words[:LABEL_CHARS]] for name, words in outcome.problems[:PROBLEMS]],
+        standing.next_try_at,
+        None,
+        outcome.reference[:200],
+        now if arrived else None,
+        first_poll_at(now) if asked and outcome.reference else None,
+        item.mapping_version(integration),
+        item.tries,
+        item.maybe_repeat or standing.maybe_repeat,
+    )
+
+
+class Journal:
+    """Writes the records of one turn; those that the database does not take wait here."""
+
+    def __init__(self, integration_id: int) -> None:
+        self._integration_id = integration_id
+        self._waiting: list[Record] = []
+        self._well_at = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is still to be written."""
+        return bool(self._waiting)
+
+    def write(self, record: Record, *, host: str, probing: bool) -> None:
+        """Write a record, or keep it for write_again()."""
+        if not record.rows:
+            return
+        try:
+            with transaction.atomic():
+                update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
+                doubt_settle([row[0] for row in record.rows if row[2] != DeliveryState.DELIVERED])
+                if record.failures < WITHOUT_LOG_AFTER:
+                    insert_rows(Attempt, _ATTEMPT, record.attempts)
+                self._tell_the_integration(record, host, probing)
+        except DatabaseError as error:
+            record.failures += 1
+            logger.warning("integration %s: %s outcomes not written: %s", self._integration_id, len(record.rows), error)
+            connection_drop()
+            if record.failures >= WITHOUT_LOG_AFTER and len(record.rows) > 1:
+                # One row that the database never takes must not keep the others in memory for good.
+                self._waiting += record.apart()
+            elif record.failures < GIVEN_UP_AFTER or isinstance(error, OperationalError | InterfaceError):
+                self._waiting.append(record)
+
+    def write_again(self, *, host: str, probing: bool) -> None:
+        """Write what waits, until one is not taken again."""
+        waiting, self._waiting = self._waiting, []
+        for place, record in enumerate(waiting):
+            self.write(record, host=host, probing=probing)
+            if self._waiting:
+                self._waiting += waiting[place + 1 :]
+                return
+
+    def _tell_the_integration(self, record: Record, host: str, probing: bool) -> None:
+        """What the tries say of the integration as a whole, in the transaction of their outcomes."""
+        troubled = any(kind in FAILED for kind in record.kinds)
+        if record.kinds and (troubled or probing or time.monotonic() - self._well_at > ALL_WELL_SECONDS):
+            breaker_record(self._integration_id, record.kinds, clock.now(), host=host, silent=not record.answered)
+            self._well_at = 0.0 if troubled else time.monotonic()
+        if record.stop:
+            integration_hold(self._integration_id, record.stop)
+        if record.form_changed:
+            # The rest would be refused as well: it waits until their form has been looked at.
+            deliveries_park(self._integration_id, FORM_ASKED)
+            pull_soon(self._integration_id)
+
+
+def connection_drop() -> None:
+    """The next statement opens a new connection; in a test's transaction there is only this one."""
+    if not connection.in_atomic_block:
+        connection.close()
