@@ -133,8 +133,9 @@ def paced(
     *,
     beside: Sequence[str] = (),
     misfits: Collection[str] = (),
-) -> list[float]:
-    """Post so many leads to each of some campaigns, one every so often: milliseconds from sending to arrival, sorted.
+) -> tuple[list[float], float]:
+    """Post so many leads to each of some campaigns, one every so often: milliseconds from sending to arrival, sorted; and
+    milliseconds of CPU of the portal for a lead, until the last was at its client.
 
     `beside`: campaigns that get as many at the same pace, and whose leads are not looked at. `misfits`: in which ways
     their clients misbehave; where none does, all leads have an outcome in the end, and each came to its client once.
@@ -155,11 +156,13 @@ def paced(
         "paths": every,
         "every_ms": every_ms / len(every),
     }
+    before = portal.cpu()
     load = tools.load.ask(task)
     if load["answers"] != {"201": count}:
         raise BenchError(f"Not every lead was accepted: {load['answers']}")
     expected = leads * len(paths) if misfits else count
     _wait(lambda: tools.client.ask({"do": "count"})["leads"] >= expected, portal, "arrive")
+    after = portal.cpu()
     _once(tools, expected)
     if misfits:
         posts = tools.client.ask({"do": "misfits"})
@@ -168,7 +171,8 @@ def paced(
     else:
         settled(portal)
     came = dict(tools.client.ask({"do": "times"}))
-    return sorted((came[number] - at) * 1000 for number, at in load["sent"] if number % len(every) < len(paths))
+    cpu_ms = sum(after[name] - before[name] for name in after) * 1000 / count
+    return sorted((came[number] - at) * 1000 for number, at in load["sent"] if number % len(every) < len(paths)), cpu_ms
 
 
 def settled(portal: Portal) -> None:

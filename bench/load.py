@@ -116,12 +116,13 @@ class Load:
         every_s = self.task["every_ms"] / 1000
         cpu, first = time.process_time(), time.monotonic()
         if every_s:
-            self.free = lines
+            self.free = list(lines)
             for number in range(len(self.requests)):
                 await asyncio.sleep(first + number * every_s - time.monotonic())
-                if not self.free:
-                    raise RuntimeError("no connection is free: the portal is too slow for this pace")
-                self._send(self.free.pop(0))
+                # Its time counts from when it should have gone out, also where all connections wait for an answer.
+                self.sent.append(time.monotonic())
+                if self.free:
+                    self._send(self.free.pop(0))
         else:
             for line in lines:
                 self._send(line)
@@ -141,7 +142,6 @@ class Load:
         if self.next < len(self.requests):
             request = self.requests[self.next]
             self.next += 1
-            self.sent.append(time.monotonic())
             line.transport.write(request)
 
     def answered(self, line: Line, status: int) -> None:
@@ -150,7 +150,7 @@ class Load:
         self.last = time.monotonic()
         if self.answers.total() == len(self.requests):
             self.ended.set_result(None)
-        elif self.task["every_ms"]:
+        elif self.task["every_ms"] and self.next == len(self.sent):
             self.free.append(line)
         else:
             self._send(line)
