@@ -57,6 +57,8 @@ def isolation_section(bench: Bench) -> list[Figure]:
             section,
             "beside those that misbehave ÷ beside as many that answer",
             [b.late_ms / a.late_ms for a, b in zip(well, misfits, strict=True)],
+            target=1.2,
+            at_most=True,
         ),
         Figure(section, "CPU for a lead: alone", [pace.cpu_ms for pace in alone], "ms"),
         Figure(section, f"CPU for a lead: beside {MISFITS} more that answer at once", [p.cpu_ms for p in well], "ms"),
