@@ -8,7 +8,7 @@ SEED ?=
 RESET ?=
 NAME ?=
 ARGS ?=
-# Test processes at once; each starts servers of its own.
+# Test processes at once, for the tests that start no portals and no browser.
 JOBS ?= 2
 
 VENV := .venv
@@ -64,7 +64,12 @@ demo-leads: $(VENV)/.installed
 
 .PHONY: test
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+ifeq ($(ARGS),)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not portals and not browser"
+	@$(PY) -m pytest -m "portals or browser"
+else
+	@$(PY) -m pytest $(ARGS)
+endif
 
 .PHONY: check
 check: $(VENV)/.installed-dev

@@ -16,7 +16,7 @@ def roles_after_a_flush() -> Iterator[None]:
     def write(app_config: Any, **_: Any) -> None:
         from portal.roles import roles_write
 
-        if app_config.label == "portal":  # the last of them
+        if app_config.label == "integrations":  # the last that has models
             roles_write()
 
     post_migrate.connect(write, dispatch_uid="roles of tests")
