@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -278,10 +278,12 @@ class Turn:
 
     # --- outcomes ---
 
-    def _take(self, ended: Iterable[Finished[Claimed | None]]) -> None:
+    def _take(self, ended: Sequence[Finished[Claimed | None]]) -> None:
         now = clock.now()
         record = Record()
         spent = False
+        if any(isinstance(end.error, NotBegun) for end in ended):
+            self._see_whether_parked()
         for end in ended:
             assert end.job is not None
             item, outcome = end.job, self._outcome(end)
@@ -310,6 +312,12 @@ class Turn:
         elif record.kinds and self._probing:
             # The probe got through: the rest may follow at once.
             self._look = True
+
+    def _see_whether_parked(self) -> None:
+        """What comes back unsent waits as all else does, if the integration was stopped meanwhile."""
+        integration = Integration.objects.filter(pk=self.integration_id).first()
+        if not self._parked and integration is not None and not sendable(integration):
+            self._parked = waiting_reason(integration)
 
     def _put_back(self, item: Claimed, why: Exception, now: dt.datetime) -> tuple[Any, ...]:
         """Nothing was sent: it waits its turn, and no try is counted."""
