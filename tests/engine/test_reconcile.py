@@ -116,8 +116,8 @@ def test_a_second_run_finds_equal_what_the_first_one_mended(differing: dict[int,
     assert {finding["words"] for finding in report["findings"]} == {"Equal: pending.", "Equal: invalid, DUP."}
 
 
-def test_it_keeps_to_the_client_s_budget_and_goes_on_when_there_is_room_again(
-    integration: Integration, client: Client, lead: Callable[..., Lead], monkeypatch: pytest.MonkeyPatch
+def fifteen_delivered_and_room_for_ten_look_ups(
+    integration: Integration, lead: Callable[..., Lead], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budgets = (Budget("call", 3_800, 300.0), Budget("result", 11, 300.0))
     small = replace(CONNECTOR, manifest=replace(CONNECTOR.manifest, budgets=budgets))
@@ -126,6 +126,12 @@ def test_it_keeps_to_the_client_s_budget_and_goes_on_when_there_is_room_again(
         lead()
     leads_process()
     integration_deliver(integration.pk)
+
+
+def test_it_keeps_to_the_client_s_budget_and_goes_on_when_there_is_room_again(
+    integration: Integration, client: Client, lead: Callable[..., Lead], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifteen_delivered_and_room_for_ten_look_ups(integration, lead, monkeypatch)
     asked_by_then = []
 
     def wait(seconds: float) -> None:
@@ -175,13 +181,7 @@ def test_as_an_activity_it_is_found_again_with_what_is_left_for_a_person_first(
 def test_an_activity_waits_for_the_client_s_budget_and_counts_nothing_twice(
     integration: Integration, client: Client, lead: Callable[..., Lead], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgets = (Budget("call", 3_800, 300.0), Budget("result", 11, 300.0))
-    small = replace(CONNECTOR, manifest=replace(CONNECTOR.manifest, budgets=budgets))
-    monkeypatch.setattr(polling, "find_connector", lambda slug: small)
-    for _ in range(15):
-        lead()
-    leads_process()
-    integration_deliver(integration.pk)
+    fifteen_delivered_and_room_for_ten_look_ups(integration, lead, monkeypatch)
     activity = comparison_start([integration.pk], timezone.now() - dt.timedelta(days=1), by="erin", token="t")
     activity_work(activity.pk)
     activity.refresh_from_db()
