@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import phonenumbers
 
+from integrations.kit.telephones import e164, is_possible, known_country, number_read
+
 Change: TypeAlias = Callable[[str], str]
 
 
@@ -126,24 +128,19 @@ _DIGITS = re.compile(r"\D+")
 
 def _telephone(params: Mapping[str, str]) -> Change:
     country, wanted = params["country"].strip().upper(), params["format"]
-    if country and country not in phonenumbers.SUPPORTED_REGIONS:
+    if country and not known_country(country):
         raise BadParameter(f"“{country}” is no country code. Write two letters, as in GB.")
 
     def change(text: str) -> str:
-        # The country code in brackets is the convention of the facts, section 4.
-        plain = text.strip().replace("(+", "+").replace("(00", "00")
-        if plain.startswith("00"):
-            plain = "+" + plain[2:]
-        try:
-            number = phonenumbers.parse(plain, country or None)
-        except phonenumbers.NumberParseException:
-            raise CannotMake("is no telephone number" + ("" if country else " with a country code")) from None
-        if not phonenumbers.is_possible_number(number):
+        number = number_read(text, country)
+        if number is None:
+            raise CannotMake("is no telephone number" + ("" if country else " with a country code"))
+        if not is_possible(number):
             raise CannotMake("is no telephone number: it has too few or too many digits")
         if wanted == "e164":
-            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+            return e164(number)
         if wanted == "digits":
-            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))[1:]
+            return e164(number)[1:]
         national = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL))
         if wanted == "national":
             return national

@@ -1,0 +1,64 @@
+"""What makes two values the same: each has one normal form, and values are the same where their normal forms are.
+
+Duplicates, lists of values and suppression all compare by these, so a change here makes keys that are kept already worthless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+from integrations.kit.telephones import e164, is_possible, is_valid, looks_like_a_number, number_read
+
+MOST_CHARS = 2_000
+
+
+def folded(text: str) -> str:
+    """Without regard to letter case, to outer and double spaces, and to how letters with accents are composed.
+
+    NUL is dropped, as no database keeps it. What is longer than 2,000 characters ends in a digest of the rest.
+    """
+    plain = " ".join(unicodedata.normalize("NFKC", text).replace("\x00", "").casefold().split())
+    # Folding can take letters apart that normalization puts together.
+    plain = unicodedata.normalize("NFKC", plain)
+    if len(plain) <= MOST_CHARS:
+        return plain
+    rest = hashlib.sha256(plain[MOST_CHARS:].encode("utf-8", "replace")).hexdigest()
+    return plain[:MOST_CHARS] + rest
+
+
+def normal_email(text: str) -> str:
+    """Trimmed and in lower case. Dots and +tags stay: to most providers they are another mailbox."""
+    return folded(text)
+
+
+def normal_telephone(text: str, country: str = "") -> str:
+    """As +447123456789 where it is a number, else folded. A number without a country code is read as one of `country`.
+
+    One with a country code need only be possible; one without has to be valid in that country, for else any other figure
+    of so many digits would be taken for a telephone number.
+    """
+    number = number_read(text, country) if looks_like_a_number(text.strip()) else None
+    if number is None:
+        return folded(text)
+    international = text.strip().lstrip("(").startswith(("+", "00"))
+    return e164(number) if (is_possible if international else is_valid)(number) else folded(text)
+
+
+def normal_value(text: str, country: str = "") -> str:
+    """The normal form of a value of no known type: a telephone number where it looks like one, else folded.
+
+    An e-mail address folds to itself in lower case.
+    """
+    return folded(text) if "@" in text else normal_telephone(text, country)
+
+
+def normal_domain(text: str) -> str:
+    """A domain in lower case, as it is written in ASCII, without a leading @ or full stops around it."""
+    plain = folded(text).removeprefix("@").strip(".")
+    if plain.isascii():
+        return plain
+    try:
+        return plain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return plain

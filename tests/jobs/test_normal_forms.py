@@ -1,0 +1,67 @@
+"""What makes two values the same: for duplicates, lists and suppression."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.kit.lists import LIST_KINDS, suppression_key, suppression_lookups
+from integrations.kit.normal_forms import folded, normal_domain, normal_value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (" Ada@Example.TEST ", "ada@example.test"),
+        ("(+44)07123456789", "+44 7123 456789"),
+        ("0044 7123 456789", "+447123456789"),
+        ("07123 456789", "+447123456789"),
+        ("Analytical  Engines\t", "analytical engines"),
+        ("Jose\u0301", "JOS\u00c9"),
+        ("STRASSE", "straße"),
+    ],
+)
+def test_values_that_people_take_for_the_same_have_one_normal_form(one: str, other: str) -> None:
+    assert normal_value(one, "GB") == normal_value(other, "GB")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ada+x@example.test", "ada@example.test"),
+        # A customer number is no telephone number, though it has as many digits.
+        ("012345678", "12345678"),
+        ("07123 456789", "+497123456789"),
+        ("x" * 3_000, "x" * 3_000 + "y"),
+    ],
+)
+def test_values_that_differ_stay_apart(one: str, other: str) -> None:
+    assert normal_value(one, "GB") != normal_value(other, "GB")
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "GB", "DE"]))
+def test_a_normal_form_is_its_own(text: str, country: str) -> None:
+    normal = normal_value(text, country)
+    assert folded(normal) == normal
+    assert "\x00" not in normal
+    for kind in LIST_KINDS.values():
+        assert len(kind.key(text)) < 2_100
+
+
+def test_a_domain_is_kept_as_it_stands_in_addresses() -> None:
+    assert normal_domain(" @Mail.Example.TEST. ") == "mail.example.test"
+    assert normal_domain("bücher.example") == "xn--bcher-kva.example"
+
+
+def test_a_suppressed_address_is_found_however_the_list_was_hashed() -> None:
+    lookups = suppression_lookups(" Ada@Example.test ")
+    assert hashlib.sha256(b"ada@example.test").hexdigest() in lookups
+    assert hashlib.md5(b"ada@example.test").hexdigest() in lookups
+    for written in ("ada@example.test", "ADA@example.test", hashlib.md5(b"ada@example.test").hexdigest().upper()):
+        assert suppression_key(written) in lookups
+    assert hashlib.sha256(b"447123456789").hexdigest() in suppression_lookups("07123456789", "GB")
+    assert suppression_key("  ") == ""
+    assert suppression_lookups("") == ()
