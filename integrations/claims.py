@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from integrations.breaker import SWITCHED_OFF
-from integrations.delivery import MAPPING_OF_THEN
+from integrations.delivery import LEAD_VALUES, MAPPING_OF_THEN
 from integrations.gate import integration_allowance
 from integrations.kit.contract import Payload
 from integrations.kit.mapping import LeadFacts
@@ -94,6 +94,8 @@ def payload_make(integration: Integration, item: Claimed) -> Payload:
     """What the connector is handed: a lead by its mapping, with the sync tags; MappingProblem where it can't be made."""
     if item.kind != Delivery.Kind.LEAD:
         data = item.data if item.event is None else item.event
+        if item.event is None and data.get(LEAD_VALUES):
+            data = {**data, "data": {**data["data"], "values": item.lead.values}}
         return Payload(kind=item.kind, data=data, test=item.test)  # type: ignore[arg-type]
     fields = mapping_compiled(integration.pk, item.mapping_version(integration))(item.lead)
     sync = integration.sync_keys if settings.SYNC_TAGS else {}

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from integrations.delivery_events import deliveries_changed, deliveries_to_hold, deliveries_told
 from integrations.discovery import next_pull_at, settings_problems
 from integrations.gate import SWITCHED_OFF, integration_reopen
 from integrations.kit.contract import ConnectorError
@@ -40,6 +41,8 @@ LOST_IN_DOUBT = (
 
 # In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
 MAPPING_OF_THEN = "mapping_version"
+# In that of a webhook's message on a lead: the lead's values go with it, as they are when it is sent.
+LEAD_VALUES = "lead_values"
 
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "resend", "state", "reason", "next_try_at")
 _COMMIT_ROWS = 500
@@ -109,8 +112,12 @@ def deliveries_add(wishes: Iterable[Wish], *, at_rate: bool = False) -> int:
         )
         if on:
             due[wish.integration.pk] = None
+    told = deliveries_told(DeliveryState.HELD) and any(row[7] == DeliveryState.HELD for row in rows)
     for start in range(0, len(rows), _COMMIT_ROWS):
-        insert_rows(Delivery, _ROWS, rows[start : start + _COMMIT_ROWS])
+        written = insert_rows(
+            Delivery, _ROWS, rows[start : start + _COMMIT_ROWS], returning=("id", "state") if told else ()
+        )
+        deliveries_changed([pk for pk, state in written if state == DeliveryState.HELD])
     for integration_id in due:
         wake(DELIVER_TASK, integration_id)
     return len(rows)
@@ -243,9 +250,11 @@ def integration_hold(integration_id: int, words: str) -> None:
 
 def deliveries_park(integration_id: int, reason: str) -> None:
     """Let what is due wait, without stopping the integration."""
-    Delivery.objects.filter(integration=integration_id, state=DeliveryState.QUEUED).update(
-        state=DeliveryState.HELD, reason=reason, next_try_at=None
-    )
+    due = Delivery.objects.filter(integration=integration_id, state=DeliveryState.QUEUED)
+    with transaction.atomic():
+        held = deliveries_to_hold(due)
+        due.update(state=DeliveryState.HELD, reason=reason, next_try_at=None)
+        deliveries_changed(held)
 
 
 def deliveries_waiting(integration: Integration) -> QuerySet[Delivery]:
@@ -316,7 +325,9 @@ def _leases_end(ids: Collection[int], now: dt.datetime) -> int:
             )
         else:
             reason = waiting_reason(integration)
+            held = deliveries_to_hold(here)
             count += here.update(state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=reason, **marked)
+            deliveries_changed(held)
     doubt_settle(ids)
     return count
 

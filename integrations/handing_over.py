@@ -12,6 +12,7 @@ from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, 
 from django.utils import timezone
 
 from integrations.delivery import Wish, accepting, deliveries_add
+from integrations.delivery_events import deliveries_changed
 from integrations.erasing import deliveries_erase
 from integrations.events_kept import lead_events_erase
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
@@ -153,11 +154,13 @@ class _Marking(_AtIntegrations):
                         + (None, timezone.now())
                     )
         update_rows(Delivery, ["id"], ["state", "reason", "next_try_at", "delivered_at", "next_poll_at"], changed)
-        insert_rows(
+        made = insert_rows(
             Delivery,
             ("key", "integration", "kind", "lead", "test", "state", "reason", "next_try_at", "delivered_at"),
             added,
+            returning=("id",),
         )
+        deliveries_changed([*(row[0] for row in changed), *(pk for (pk,) in made)])
         notes = {pk: f"Marked {self.verb}: {', '.join(there)}." for pk, there in was.items()}
         said = {pk: f"{words} {self.comment}".strip() for pk, words in notes.items()}
         leads_note(LeadChange.Kind.MARKED, said, by=activity.by, data={})

@@ -1,7 +1,7 @@
 """Incidents that people are told of: raised once, ended once, in the transaction of whoever finds them.
 
-Here rows are written and nobody is told; telling.py makes the messages. Nothing here knows deliveries, so every stage may
-raise a notice.
+Here rows are written and nobody is told; telling.py makes the messages. Nothing here sends or changes deliveries, so every
+stage may raise a notice.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import datetime as dt
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from integrations.delivery_events import notice_told
 from integrations.models import Integration, Notice, NoticeKind, NoticeStep
 from leads.rights import without_personal
 from leads.wake import wake
@@ -91,7 +92,8 @@ def notice_close(about: str, kind: NoticeKind, words: str = "", *, told: bool = 
         notice = _open(about, kind)
         if notice is None:
             return False
-        Notice.objects.filter(pk=notice.pk).update(ended_at=timezone.now())
+        notice.ended_at = timezone.now()
+        Notice.objects.filter(pk=notice.pk).update(ended_at=notice.ended_at)
         if told:
             _tell(notice, What.END, words)
     return True
@@ -109,3 +111,5 @@ def _open(about: str, kind: NoticeKind) -> Notice | None:
 def _tell(notice: Notice, what: NoticeStep.What, words: str) -> None:
     NoticeStep.objects.create(notice=notice, what=what, words=words, at=timezone.now())
     wake(TELL_TASK)
+    if notice.kind in SENDING and what != What.STILL:
+        notice_told(notice, words)

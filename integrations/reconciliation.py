@@ -11,12 +11,14 @@ import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from integrations.delivery_events import deliveries_changed, deliveries_told
 from integrations.kit.contract import Verdict
 from integrations.kit.redaction import storable
 from integrations.ledger import BY_EVENT, UNDATED, InForce, Word, follow, last_word, says_the_same, word_of
@@ -268,30 +270,29 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
     """
     if not delivery_ids:
         return 0
-    return Delivery.objects.filter(
+    unsure = Delivery.objects.filter(
         pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state__in=_UNSURE, verdict__in=_SAID
-    ).update(
-        state=DeliveryState.DELIVERED,
-        delivered_at=timezone.now(),
-        reason="The client's verdict shows that it arrived.",
-        next_try_at=None,
-        lease_until=None,
     )
+    return _arrived(unsure, reason="The client's verdict shows that it arrived.", delivered_at=timezone.now())
 
 
 def doubt_known(delivery_ids: Iterable[int]) -> int:
     """Deliveries in doubt that the client, asked by its own id, knows: they are delivered. How many that were."""
     now = timezone.now()
-    return Delivery.objects.filter(
-        pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state=DeliveryState.UNKNOWN
-    ).update(
-        state=DeliveryState.DELIVERED,
-        delivered_at=now,
-        reason="The client was asked, and knows it.",
-        next_try_at=None,
-        lease_until=None,
-        next_poll_at=first_poll_at(now),
-    )
+    unsure = Delivery.objects.filter(pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state=DeliveryState.UNKNOWN)
+    reason = "The client was asked, and knows it."
+    return _arrived(unsure, reason=reason, delivered_at=now, next_poll_at=first_poll_at(now))
+
+
+def _arrived(deliveries: QuerySet[Delivery], **said: Any) -> int:
+    """These are delivered; how many that were. Whoever wants to know is told."""
+    with transaction.atomic():
+        told: Sequence[int] = ()
+        if deliveries_told(DeliveryState.DELIVERED):
+            told = list(deliveries.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+        count = deliveries.update(state=DeliveryState.DELIVERED, next_try_at=None, lease_until=None, **said)
+        deliveries_changed(told)
+    return count
 
 
 def first_poll_at(delivered_at: dt.datetime) -> dt.datetime | None:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
 from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
+from integrations.delivery_events import deliveries_changed
 from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
 from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
 from integrations.models import Attempt, Delivery, DeliveryState, Integration
@@ -121,11 +122,12 @@ class Journal:
             return
         try:
             with transaction.atomic():
-                update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
+                written = update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
                 doubt_settle([row[0] for row in record.rows if row[2] != DeliveryState.DELIVERED])
                 if record.failures < WITHOUT_LOG_AFTER:
                     insert_rows(Attempt, _ATTEMPT, record.attempts)
                 self._tell_the_integration(record, host, probing)
+                deliveries_changed([pk for pk, _ in written])
         except DatabaseError as error:
             record.failures += 1
             logger.warning("integration %s: %s outcomes not written: %s", self._integration_id, len(record.rows), error)

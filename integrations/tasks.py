@@ -18,10 +18,12 @@ from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
+from integrations.outbox_routing import OUTBOX_TASK, outbox_due, outbox_route
 from integrations.polling import POLL_TASK, integration_poll, integrations_to_poll
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import APPLY_TASK, updates_due, updates_match, verdicts_apply
 from integrations.silence import silence_look
+from integrations.subscriptions import subscriptions_tidy
 from integrations.telling import notices_tell, steps_due
 from integrations.verdict_shares import verdict_shares_look
 from integrations.watching import notices_look
@@ -66,6 +68,7 @@ class Stage:
 
 
 _process, _route, _apply = Stage(leads_process), Stage(events_route), Stage(verdicts_apply)
+_tell_webhooks = Stage(outbox_route)
 
 
 @shared_task(name=PROCESS_TASK)
@@ -147,6 +150,12 @@ def tell_notices() -> None:
     notices_tell()
 
 
+@shared_task(name=OUTBOX_TASK)
+def route_outbox() -> None:
+    """Stage 2 for webhooks: make messages of what happened."""
+    _tell_webhooks()
+
+
 @shared_task(name=MAIL_TASK)
 def send_mails() -> None:
     """Send e-mails that are due."""
@@ -185,3 +194,6 @@ def sweep() -> None:
         wake(TELL_TASK)
     if mails_due():
         wake(MAIL_TASK)
+    if outbox_due():
+        wake(OUTBOX_TASK)
+    subscriptions_tidy()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from django.db.models import Q
 
 from leads.batcher import Batcher
 from leads.database import insert_rows
-from leads.models import Lead
+from leads.models import Happening, Lead
 from leads.models.lead import Status
+from leads.outbox import About, outbox_add, outbox_wanted
 from leads.wake import wake
 
 # The stage that works what was received; named, never imported.
@@ -66,7 +67,22 @@ def leads_insert(rows: Sequence[LeadRow]) -> list[int | Exception]:
     earlier = _earlier(repeats) if repeats else {}
     if written:
         wake(PROCESS_TASK)
+        _tell(rows, ids)
     return [ids[row.hash] if row.hash in ids else _first_answer(row, earlier) for row in rows]
+
+
+def _tell(rows: Sequence[LeadRow], ids: Mapping[uuid.UUID, int]) -> None:
+    """Of what was written, whoever wants to know is told."""
+    outbox_add(
+        Happening.LEAD_CREATED,
+        [
+            About(row.campaign_id, row.publisher_id, ids[row.hash], {"status": row.status}, row.status == Status.TEST)
+            for row in rows
+            if row.hash in ids
+        ]
+        if outbox_wanted(Happening.LEAD_CREATED)
+        else (),
+    )
 
 
 def lead_of_key(publisher_id: int, idempotency_key: str, digest: str) -> int | None:

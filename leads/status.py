@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from leads.database import insert_rows, update_rows, uuid7
 from leads.forms import email_key, email_names
-from leads.models import Field, Flag, Lead, LeadChange
+from leads.models import Field, Flag, Happening, Lead, LeadChange
 from leads.models.lead import Status, Via
+from leads.outbox import outbox_add_leads
 from leads.tracking.lead_events import NAMES, RECEIVED, Change, flag_before, leads_changed
 from leads.wake import wake
 
@@ -73,6 +74,7 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     updates: list[tuple[object, ...]] = []
     history: list[tuple[object, ...]] = []
     tracked: list[Change] = []
+    told: dict[int, dict[str, object]] = {}
     for lead in leads:
         change = changes[lead.pk]
         reason_code, comment, by = change.reason_code[:200], change.comment, change.by[:200]
@@ -85,11 +87,21 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
             (lead.pk, LeadChange.Kind.FLAGGED, "", change.flag, reason_code, comment, {}, by, change.via)
             + (change.event_id, decided_at, sync_due)
         )
+        told[lead.pk] = {
+            "status": lead.status,
+            "flag": change.flag,
+            "reason_code": reason_code,
+            "comment": comment,
+            "via": change.via,
+            "change": change.event_id.hex,
+            "decided_at": decided_at.isoformat(),
+        }
         if change.flag in NAMES and change.flag != flag_before(lead.flag, lead.status):
             tracked.append(Change(lead.pk, change.flag, change.event_id, decided_at, reason_code, change.via))
     update_rows(Lead, ["id"], ["flag", "reason_code", "comment", "flagged_by", "flagged_at"], updates)
     _write_history(history)
     leads_changed(tracked)
+    outbox_add_leads(Happening.LEAD_FLAGGED, told)
     return {lead_id for lead_id, *_ in updates}  # type: ignore[misc]
 
 
@@ -131,6 +143,13 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
         if j.status == Status.INVALID
     ]
     leads_changed(tracked)
+    outbox_add_leads(
+        Happening.LEAD_JUDGED,
+        {
+            lead_id: {"status": j.status, "failed_jobs": list(j.failed_jobs), "change": event_ids[lead_id].hex}
+            for lead_id, j in judgements.items()
+        },
+    )
 
 
 def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via = Via.WEBHOOK) -> bool:

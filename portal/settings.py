@@ -80,6 +80,8 @@ RATE_LIMIT_CALLS = env.int("RATE_LIMIT_CALLS", default=3_800)
 RATE_LIMIT_TRACKING = env.float("RATE_LIMIT_TRACKING", default=1_000)
 # For how long tracked events are kept; 0: for ever.
 EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", default=400)
+# For how long partners' webhooks keep what they were told; 0: for ever.
+WEBHOOK_KEEP_DAYS = env.int("WEBHOOK_KEEP_DAYS", default=30)
 
 # --- database -----------------------------------------------------------------------------------------------
 DATABASES: dict[str, dict[str, Any]] = {

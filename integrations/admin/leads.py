@@ -122,8 +122,11 @@ class DeliveredLeadAdmin(LeadAdmin):
         return format_html('<span class="pt-badges">{}</span>', badges)
 
     def timeline(self, lead: Lead) -> list[Entry]:
-        deliveries = lead.deliveries.select_related("integration__campaign").prefetch_related(
-            "attempts", "status_updates"
+        # What webhooks are told of it stands on their own pages.
+        deliveries = (
+            lead.deliveries.exclude(kind=Delivery.Kind.EVENT)
+            .select_related("integration__campaign")
+            .prefetch_related("attempts", "status_updates")
         )
         entries = [*super().timeline(lead), *delivery_entries(deliveries), *event_entries(lead)]
         return in_order([*entries, *activity_entries(lead, [row.pk for row in deliveries])])

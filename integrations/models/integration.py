@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 
 from integrations.models.encryption import EncryptedJSONField
-from leads.models import Campaign
+from leads.models import Campaign, Subscription
 
 
 class IntegrationState(models.TextChoices):
@@ -36,6 +36,10 @@ class Integration(models.Model):
     state = models.CharField(max_length=20, choices=IntegrationState.choices, default=IntegrationState.NEEDS_SETUP)
     state_reason = models.TextField(blank=True, default="", help_text="In words, for the account manager.")
     position = models.PositiveIntegerField(default=0)
+    # A partner's webhook is a managed one.
+    subscription = models.OneToOneField(
+        Subscription, models.CASCADE, null=True, blank=True, editable=False, related_name="integration"
+    )
     managed = models.BooleanField(default=False, editable=False, help_text="Made by the engine, not by a person.")
 
     # What is known of the client's side.

@@ -19,6 +19,7 @@ from leads.models.event import (
 from leads.models.form import Field, FieldType, Form
 from leads.models.imports import ImportChunk, ImportFile, ImportMapping
 from leads.models.lead import Flag, Lead, LeadChange, ReasonCode, Status
+from leads.models.subscription import Happening, OutboxEvent, Subscription
 
 __all__ = [
     "AccessToken",
@@ -40,6 +41,7 @@ __all__ = [
     "FieldType",
     "Flag",
     "Form",
+    "Happening",
     "Identity",
     "ImportChunk",
     "ImportFile",
@@ -50,12 +52,14 @@ __all__ = [
     "LeadEvents",
     "Link",
     "Membership",
+    "OutboxEvent",
     "Person",
     "PersonEvent",
     "Publisher",
     "ReasonCode",
     "Source",
     "Status",
+    "Subscription",
     "Touched",
     "User",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from integrations.connectors.webhook.message import Clash, host, nested, post, post_event
-from integrations.kit.answers import general_outcome, plain_text, said, their_words
-from integrations.kit.contract import Call, Flow, Outcome, Payload, Response, delivered, misconfigured, refused
+from integrations.kit.answers import general_outcome, is_passing, plain_text, retry_after, said, their_words
+from integrations.kit.contract import Call, Flow, Outcome, Payload, Response, delivered, misconfigured, refused, retry
 
 REFERENCE_CHARS = 100
 MAX_PROBLEMS = 50
@@ -19,6 +19,8 @@ def deliver(call: Call, lead: Payload) -> Flow[Outcome]:
     """
     if lead.kind == "event":
         response = yield from post_event(call, call.idempotency_key, lead.data, test=lead.test)
+        if call.settings.get("until_taken"):
+            return taken_or_again(call, response)
         return outcome_of(call, response, what="message")
     try:
         data = nested(lead.fields)
@@ -53,6 +55,21 @@ def outcome_of(call: Call, response: Response, what: str = "lead") -> Outcome:
             f"{who} sends us on to another address, which is not followed. Fill in the address that it ends at."
         )
     return general_outcome(response, who)
+
+
+def taken_or_again(call: Call, response: Response) -> Outcome:
+    """What a partner's webhook answers: taken with 2xx, never again with 410; whatever else it says, it is told again.
+
+    A receiver that is being mended must not lose what it is told meanwhile, nor be switched off for it.
+    """
+    status, who = response.status, host(call)
+    if 200 <= status <= 299:
+        return delivered()
+    if status == 410:
+        return outcome_of(call, response, what="message")
+    if is_passing(status):
+        return general_outcome(response, who)
+    return retry(f"{who} did not take it (answer {status}).{said(response)}", retry_after(response.headers))
 
 
 def _reference(data: Any) -> str:
