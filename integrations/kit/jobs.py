@@ -184,11 +184,15 @@ class JobKind:
 
 @dataclass(frozen=True, slots=True)
 class JobCase:
-    """A case as a kind's case file keeps it: settings and a lead in, a reason or values out, and why it exists."""
+    """A case as a kind's case file keeps it: settings and a lead in, a reason or values out, and why it exists.
+
+    `lead` has what else a lead is, by the names of JobLead; `answers` are those to the questions that the job asks, in their order.
+    """
 
     title: str
     why: str
     settings: Values
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    lead: Mapping[str, Any] = field(default_factory=dict)
     answers: Sequence[Any] = ()
     expect: Mapping[str, Any] = field(default_factory=dict)

@@ -10,13 +10,13 @@ import unicodedata
 
 from integrations.kit.telephones import e164, is_possible, is_valid, looks_like_a_number, number_read
 
-MOST_CHARS = 2_000
+MOST_CHARS = 400
 
 
 def folded(text: str) -> str:
     """Without regard to letter case, to outer and double spaces, and to how letters with accents are composed.
 
-    NUL is dropped, as no database keeps it. What is longer than 2,000 characters ends in a digest of the rest.
+    NUL is dropped, as no database keeps it. What is longer than 400 characters ends in a digest of the rest.
     """
     plain = " ".join(unicodedata.normalize("NFKC", text).replace("\x00", "").casefold().split())
     # Folding can take letters apart that normalization puts together.

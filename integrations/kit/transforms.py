@@ -100,19 +100,29 @@ def date_pattern(text: str) -> str:
     return pattern
 
 
+def date_read(text: str, pattern: str) -> dt.datetime | None:
+    """The date in a text that is written as a pattern of date_pattern() says; None where there is none."""
+    text = text.strip()
+    try:
+        return dt.datetime.fromisoformat(text) if pattern == "iso" else dt.datetime.strptime(text, pattern)  # noqa: DTZ007
+    except (ValueError, OverflowError):
+        return None
+
+
 def _date_format(params: Mapping[str, str]) -> Change:
     read, write = date_pattern(params["from"]), date_pattern(params["to"])
 
     def change(text: str) -> str:
-        text = text.strip()
+        moment = date_read(text, read)
+        if moment is None:
+            raise CannotMake(f"is no date written as {params['from']}")
+        if write == "iso":
+            return moment.date().isoformat()
         try:
-            moment = dt.datetime.fromisoformat(text) if read == "iso" else dt.datetime.strptime(text, read)  # noqa: DTZ007
-            if write == "iso":
-                return moment.date().isoformat()
             # Years before 1000 come out short of a digit on some systems.
             return moment.strftime(write.replace("%Y", f"{moment.year:04d}"))
         except ValueError:
-            raise CannotMake(f"is no date written as {params['from']}") from None
+            raise CannotMake(f"can't be written as {params['to']}") from None
 
     return change
 
