@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from integrations.kit.job_settings import EMPTY, FIELD, choice, choices_of, field, list_id, list_setting
 from integrations.kit.jobs import Failed, JobKind, JobLead, JobManifest, Listed, QualityCheck, Values
 from integrations.kit.lists import DOMAINS, ROLES
-from integrations.kit.normal_forms import folded, normal_domain
+from integrations.kit.normal_forms import normal_domain, normal_text
 
 # RFC 5321: 64 before the @, 255 behind it.
 MOST_CHARS = 320
@@ -46,7 +46,7 @@ def _compile(values: Values) -> QualityCheck:
             return ()
         asked = [Listed(disposable, domain) for domain in domains_above(parts[1])] if disposable else []
         # info+web@ is the mailbox of info@ all the same.
-        return [*asked, Listed(roles, folded(parts[0].partition("+")[0]))] if roles else asked
+        return [*asked, Listed(roles, normal_text(parts[0].partition("+")[0]))] if roles else asked
 
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         value = lead.value(key)

@@ -8,14 +8,14 @@ from typing import Any
 from integrations.kit.job_settings import ADDS, FIELD, field, list_id, list_setting, new_name, text
 from integrations.kit.jobs import Enriching, JobKind, JobLead, JobManifest, JobSetting, Listed, Values
 from integrations.kit.lists import LOOK_UP
-from integrations.kit.normal_forms import folded
+from integrations.kit.normal_forms import normal_text
 
 
 def _compile(values: Values) -> Enriching:
     key, adds, listed, otherwise = field(values), new_name(values), list_id(values), text(values, "otherwise")
 
     def asks(lead: JobLead) -> Sequence[Listed]:
-        wanted = folded(lead.value(key))
+        wanted = normal_text(lead.value(key))
         return (Listed(listed, wanted),) if wanted else ()
 
     def enrich(_lead: JobLead, answers: Sequence[Any]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from integrations.kit.job_settings import FIELDS, boolean, fields, list_id, list_setting
 from integrations.kit.jobs import Failed, JobKind, JobLead, JobManifest, JobSetting, Listed, QualityCheck, Values
 from integrations.kit.lists import TEST_WORDS
-from integrations.kit.normal_forms import folded
+from integrations.kit.normal_forms import folded, normal_text
 
 # RFC 2606 keeps these for examples.
 _EXAMPLE_DOMAINS = ("example.com", "example.net", "example.org", "example.edu")
@@ -44,7 +44,7 @@ def _compile(values: Values) -> QualityCheck:
                 yield key, word
 
     def asks(lead: JobLead) -> Sequence[Listed]:
-        return [Listed(listed, word) for _, word in words(lead)]
+        return [Listed(listed, normal_text(word)) for _, word in words(lead)]
 
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         for key in keys:

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.kit.conditions import BadCondition, condition_compile, conditions_words
 from integrations.kit.jobs import BadSetting, Enriching, Failed, JobLead, Listed, PostsBefore, QualityCheck
-from integrations.kit.normal_forms import folded
+from integrations.kit.normal_forms import normal_text
 from integrations.kit.transforms import BadParameter, CannotMake, compile_transform
 
 _MOST_PARTS = 50
@@ -38,7 +38,7 @@ def list_check(key: str, listed: int, wanted: bool, several: bool, empty_fails: 
     def parts(lead: JobLead) -> list[str]:
         value = lead.value(key)
         split = value.split(",")[:_MOST_PARTS] if several else [value]
-        return [normal for part in split if (normal := folded(part))]
+        return [normal for part in split if (normal := normal_text(part))]
 
     def asks(lead: JobLead) -> Sequence[Listed]:
         return [Listed(listed, part) for part in parts(lead)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from integrations.kit.normal_forms import folded, normal_domain, normal_value
+from integrations.kit.normal_forms import normal_domain, normal_text, normal_value
 
 _HASHED = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{64})\Z")
 
@@ -52,7 +52,7 @@ class ListKind:
     name: str
     label: str
     help: str
-    key: Callable[[str], str] = folded
+    key: Callable[[str], str] = normal_text
     has_value: bool = False
     hashed: bool = False
 

@@ -16,20 +16,20 @@ MOST_CHARS = 400
 def folded(text: str) -> str:
     """Without regard to letter case, to outer and double spaces, and to how letters with accents are composed.
 
-    NUL is dropped, as no database keeps it. What is longer than 400 characters ends in a digest of the rest.
+    NUL is dropped, as no database keeps it.
     """
     plain = " ".join(unicodedata.normalize("NFKC", text).replace("\x00", "").casefold().split())
     # Folding can take letters apart that normalization puts together.
-    plain = unicodedata.normalize("NFKC", plain)
+    return unicodedata.normalize("NFKC", plain)
+
+
+def normal_text(text: str) -> str:
+    """Folded, and short enough for an index: what is longer than 400 characters ends in a digest of the rest."""
+    plain = folded(text)
     if len(plain) <= MOST_CHARS:
         return plain
     rest = hashlib.sha256(plain[MOST_CHARS:].encode("utf-8", "replace")).hexdigest()
     return plain[:MOST_CHARS] + rest
-
-
-def normal_email(text: str) -> str:
-    """Trimmed and in lower case. Dots and +tags stay: to most providers they are another mailbox."""
-    return folded(text)
 
 
 def normal_telephone(text: str, country: str = "") -> str:
@@ -40,9 +40,9 @@ def normal_telephone(text: str, country: str = "") -> str:
     """
     number = number_read(text, country) if looks_like_a_number(text.strip()) else None
     if number is None:
-        return folded(text)
+        return normal_text(text)
     international = text.strip().lstrip("(").startswith(("+", "00"))
-    return e164(number) if (is_possible if international else is_valid)(number) else folded(text)
+    return e164(number) if (is_possible if international else is_valid)(number) else normal_text(text)
 
 
 def normal_value(text: str, country: str = "") -> str:
@@ -50,12 +50,12 @@ def normal_value(text: str, country: str = "") -> str:
 
     An e-mail address folds to itself in lower case.
     """
-    return folded(text) if "@" in text else normal_telephone(text, country)
+    return normal_text(text) if "@" in text else normal_telephone(text, country)
 
 
 def normal_domain(text: str) -> str:
     """A domain in lower case, as it is written in ASCII, without a leading @ or full stops around it."""
-    plain = folded(text).removeprefix("@").strip(".")
+    plain = normal_text(text).removeprefix("@").strip(".")
     if plain.isascii():
         return plain
     try:
