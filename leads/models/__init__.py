@@ -1,6 +1,6 @@
 """What comes in: campaigns with their forms and publishers, the keys that open them, and leads."""
 
-from leads.models.access import AccessToken, ApiKey, User
+from leads.models.access import AccessToken, AnsweredCall, ApiKey, PartnerKey, User
 from leads.models.activity import Activity, ActivityItem, ActivityState, ItemState
 from leads.models.audience import Audience, AudienceCount, Membership, Touched
 from leads.models.campaign import Advertiser, Campaign, CampaignPublisher, Link, Publisher
@@ -27,6 +27,7 @@ __all__ = [
     "ActivityItem",
     "ActivityState",
     "Advertiser",
+    "AnsweredCall",
     "ApiKey",
     "Arrival",
     "Audience",
@@ -53,6 +54,7 @@ __all__ = [
     "Link",
     "Membership",
     "OutboxEvent",
+    "PartnerKey",
     "Person",
     "PersonEvent",
     "Publisher",

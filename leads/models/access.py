@@ -62,3 +62,66 @@ class AccessToken(models.Model):
     api_key = models.ForeignKey(ApiKey, models.CASCADE, null=True, related_name="+")
     expires_at = models.DateTimeField(db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class PartnerKey(models.Model):
+    """A key of the partner API: what it may do (scopes), and whose rows it sees.
+
+    One row has its secret and, while that is being replaced, the one before: its id and what hangs on it stay the same.
+    """
+
+    name = models.CharField(max_length=200, help_text="What it is for, in words: “Acme’s CRM”.")
+    prefix = models.CharField(
+        max_length=24, unique=True, editable=False, help_text="How it begins, to tell keys apart."
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    earlier_prefix = models.CharField(max_length=24, default="", blank=True, editable=False)
+    earlier_digest = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    earlier_until = models.DateTimeField(null=True, blank=True, editable=False)
+    scopes = models.JSONField(default=list, help_text="What it may do, as in leads/partner_keys.py.")
+    publisher = models.ForeignKey(
+        Publisher,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="partner_keys",
+        help_text="It sees this publisher’s leads only. Empty: those of all.",
+    )
+    campaign = models.ForeignKey(
+        Campaign,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="partner_keys",
+        help_text="It sees this campaign only. Empty: all of them.",
+    )
+    made_by = models.CharField(max_length=200, editable=False, help_text="The person, or the key, that made it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField("works until", null=True, blank=True, help_text="Empty: until it is taken away.")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute.")
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "partner key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class AnsweredCall(models.Model):
+    """A call of the partner API that came with an Idempotency-Key, and how it was answered: said again for a day."""
+
+    key = models.ForeignKey(PartnerKey, models.CASCADE, related_name="+", db_index=False)
+    idempotency_key = models.CharField(max_length=200)
+    digest = models.CharField(
+        max_length=64, help_text="Of method, address and body: the same key for another call is refused."
+    )
+    # Null while it is being worked; whoever works it says so again and again, or another may take it over.
+    status = models.PositiveSmallIntegerField(null=True)
+    alive_at = models.DateTimeField()
+    content_type = models.CharField(max_length=100, default="", db_default="")
+    body = models.BinaryField(null=True, help_text="Packed by zlib.")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "idempotency_key"], name="answered_once_for_key")]

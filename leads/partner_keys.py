@@ -1,0 +1,216 @@
+"""Keys of the partner API: made, rotated, ended, and what they open. Reads and writes the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from leads.access import digest
+from leads.models import Campaign, Lead, PartnerKey, Publisher
+
+SCOPES: Mapping[str, str] = {
+    "leads:write": "Send leads in",
+    "leads:read": "Read leads, with what people typed",
+    "forms:read": "Read campaigns and what their forms take",
+    "verdicts:write": "Say what became of leads",
+    "imports:write": "Bring files of leads",
+    "exports:read": "Take leads along as files",
+    "webhooks:write": "Be told by webhooks",
+    "integrations:read": "See how integrations do",
+    "integrations:write": "Pause, resume and check integrations",
+    "keys:write": "Make keys that may no more than itself",
+}
+"""What a key may be allowed to do, and that in words."""
+
+BEGINNING = "cp_live_"
+# What is shown of a key: enough to find it, too little to guess the rest, which has 184 bits.
+PREFIX_CHARS = len(BEGINNING) + 8
+MOST_KEY_CHARS = 200
+OVERLAP = dt.timedelta(hours=24)
+USED_EVERY = dt.timedelta(minutes=1)
+
+
+class KeyProblem(Exception):
+    """A key can't be made or changed so: the field it is about, and why, in words."""
+
+    def __init__(self, field: str, words: str) -> None:
+        super().__init__(words)
+        self.field = field
+        self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """Who calls: a key, what it may do and whose rows it sees. None: of all publishers, of all campaigns."""
+
+    key_id: int
+    name: str
+    scopes: frozenset[str]
+    publisher_id: int | None
+    campaign_id: int | None
+    expires_at: dt.datetime | None
+    is_authenticated: bool = True
+
+    @property
+    def limit_key(self) -> str:
+        return f"partner:{self.key_id}"
+
+    def sees(self, *, campaign_id: int | None = None, publisher_id: int | None = None) -> bool:
+        """Whether rows of this campaign and this publisher (where one is given) are any of its business."""
+        if campaign_id is not None and self.campaign_id not in (None, campaign_id):
+            return False
+        return publisher_id is None or self.publisher_id in (None, publisher_id)
+
+    def campaigns(self) -> QuerySet[Campaign]:
+        """The campaigns that it sees."""
+        found = Campaign.objects.all()
+        if self.campaign_id is not None:
+            found = found.filter(pk=self.campaign_id)
+        if self.publisher_id is not None:
+            found = found.filter(contracts__publisher=self.publisher_id, contracts__active=True)
+        return found
+
+    def leads(self) -> QuerySet[Lead]:
+        """The leads that it sees."""
+        found = Lead.objects.all()
+        if self.campaign_id is not None:
+            found = found.filter(campaign=self.campaign_id)
+        if self.publisher_id is not None:
+            found = found.filter(publisher=self.publisher_id)
+        return found
+
+    def keys(self) -> QuerySet[PartnerKey]:
+        """Itself, and the keys that are bound as closely as it is and may no more than it."""
+        found = PartnerKey.objects.all()
+        if self.campaign_id is not None:
+            found = found.filter(campaign=self.campaign_id)
+        if self.publisher_id is not None:
+            found = found.filter(publisher=self.publisher_id)
+        within = [row.pk for row in found.only("scopes") if set(row.scopes) <= self.scopes]
+        return PartnerKey.objects.filter(pk__in=within)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key and its secret, in clear: the only time that this can be had."""
+
+    row: PartnerKey
+    secret: str
+
+
+def partner(token: str) -> Partner | None:
+    """Who a bearer token speaks for; None where it is unknown, has ended, or its publisher was switched off.
+
+    Writes down that it was used, at most once a minute.
+    """
+    if not token.startswith(BEGINNING) or len(token) > MOST_KEY_CHARS:
+        return None
+    now, said = timezone.now(), digest(token)
+    row = (
+        PartnerKey.objects.filter(Q(digest=said) | Q(earlier_digest=said, earlier_until__gt=now))
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .filter(Q(publisher=None) | Q(publisher__active=True))
+        .first()
+    )
+    if row is None:
+        return None
+    if row.last_used_at is None or row.last_used_at <= now - USED_EVERY:
+        unused = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_EVERY)
+        PartnerKey.objects.filter(unused, pk=row.pk).update(last_used_at=now)
+    ends = [each for each in (row.expires_at, row.earlier_until if row.digest != said else None) if each]
+    return Partner(
+        key_id=row.pk,
+        name=row.name,
+        scopes=frozenset(row.scopes),
+        publisher_id=row.publisher_id,
+        campaign_id=row.campaign_id,
+        expires_at=min(ends, default=None),
+    )
+
+
+def key_issue(
+    *,
+    name: str,
+    scopes: Collection[str],
+    made_by: str,
+    publisher: Publisher | None = None,
+    campaign: Campaign | None = None,
+    expires_at: dt.datetime | None = None,
+) -> NewKey:
+    """Make a key. Raises KeyProblem."""
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown:
+        raise KeyProblem("scopes", f"There is no scope “{unknown[0]}”. Take some of: {', '.join(SCOPES)}.")
+    if not scopes:
+        raise KeyProblem("scopes", "Say what the key may do: at least one scope.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise KeyProblem("expires_at", "This time has passed already.")
+    secret = _new_secret()
+    row = PartnerKey.objects.create(
+        name=name,
+        prefix=secret[:PREFIX_CHARS],
+        digest=digest(secret),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        publisher=publisher,
+        campaign=campaign,
+        made_by=made_by[:200],
+        expires_at=expires_at,
+    )
+    return NewKey(row, secret)
+
+
+def key_issue_by(
+    maker: Partner,
+    *,
+    name: str,
+    scopes: Collection[str],
+    publisher_id: int | None = None,
+    campaign_id: int | None = None,
+    expires_at: dt.datetime | None = None,
+) -> NewKey:
+    """Make a key on behalf of another, that may no more than that one: its scopes, its rows, its end. Raises KeyProblem."""
+    more = [scope for scope in scopes if scope in SCOPES and scope not in maker.scopes]
+    if more:
+        raise KeyProblem("scopes", f"This key has no scope “{more[0]}” itself, so it can’t give it.")
+    publisher_id = maker.publisher_id if publisher_id is None else publisher_id
+    campaign_id = maker.campaign_id if campaign_id is None else campaign_id
+    publisher = Publisher.objects.filter(pk=publisher_id).first() if publisher_id is not None else None
+    campaign = maker.campaigns().filter(pk=campaign_id).first() if campaign_id is not None else None
+    if publisher_id is not None and (publisher is None or not maker.sees(publisher_id=publisher_id)):
+        raise KeyProblem("publisher", "There is no such publisher.")
+    if campaign_id is not None and campaign is None:
+        raise KeyProblem("campaign", "There is no such campaign.")
+    if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
+        raise KeyProblem("expires_at", "The new key can’t work for longer than the one that makes it.")
+    return key_issue(
+        name=name,
+        scopes=scopes,
+        made_by=f"The key {maker.name}",
+        publisher=publisher,
+        campaign=campaign,
+        expires_at=expires_at,
+    )
+
+
+def key_rotate(key: PartnerKey, overlap: dt.timedelta = OVERLAP) -> NewKey:
+    """Give a key a new secret; the one before works until the overlap has passed, one that was being replaced no more."""
+    secret = _new_secret()
+    key.earlier_prefix, key.earlier_digest, key.earlier_until = key.prefix, key.digest, timezone.now() + overlap
+    key.prefix, key.digest = secret[:PREFIX_CHARS], digest(secret)
+    key.save(update_fields=["prefix", "digest", "earlier_prefix", "earlier_digest", "earlier_until"])
+    return NewKey(key, secret)
+
+
+def key_end(key: PartnerKey) -> None:
+    """From now on the key opens nothing."""
+    key.expires_at = timezone.now()
+    key.save(update_fields=["expires_at"])
+
+
+def _new_secret() -> str:
+    return BEGINNING + secrets.token_hex(27)
