@@ -14,9 +14,12 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
+import redis
 from django.conf import settings
 from redis import RedisError
 from redis import asyncio as redis_asyncio
@@ -54,16 +57,27 @@ for k = 1, #KEYS do
       if bucket < oldest then oldest = bucket end
     end
   end
+  local wait = 0
   if total >= limit then
-    answers[k] = tostring((oldest + buckets) * width - clock)
+    wait = (oldest + buckets) * width - clock
   else
     redis.call('HINCRBY', KEYS[k], tostring(current), 1)
     redis.call('PEXPIRE', KEYS[k], math.ceil((window + width) * 1000))
-    answers[k] = '0'
+    total = total + 1
   end
+  answers[k] = {tostring(wait), tostring(limit - total), tostring((oldest + buckets) * width - clock)}
 end
 return answers
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a call came to: the seconds to wait (0: it was counted), the calls left, and the seconds until more are."""
+
+    wait: float
+    left: int
+    reset: float
 
 
 class _Memory:
@@ -72,11 +86,11 @@ class _Memory:
         # The server's loop and the deliveries' loop are threads of one process.
         self._lock = threading.Lock()
 
-    def wait(self, key: str, limit: int, window: float) -> float:
+    def use(self, key: str, limit: int, window: float) -> Use:
         with self._lock:
-            return self._wait(key, limit, window)
+            return self._use(key, limit, window)
 
-    def _wait(self, key: str, limit: int, window: float) -> float:
+    def _use(self, key: str, limit: int, window: float) -> Use:
         now = time.monotonic()
         calls = self._calls.get(key)
         if calls is None:
@@ -87,10 +101,11 @@ class _Memory:
             self._calls.move_to_end(key)
         while calls and calls[0] <= now - window:
             calls.popleft()
-        if len(calls) >= limit:
-            return calls[0] + window - now
-        calls.append(now)
-        return 0.0
+        full = len(calls) >= limit
+        if not full:
+            calls.append(now)
+        reset = calls[0] + window - now
+        return Use(reset if full else 0.0, max(0, limit - len(calls)), reset)
 
     def clear(self) -> None:
         self._calls.clear()
@@ -105,7 +120,7 @@ class _Question:
     key: str
     limit: int
     window: float
-    answer: asyncio.Future[float]
+    answer: asyncio.Future[Use]
 
 
 class _Asker:
@@ -116,7 +131,7 @@ class _Asker:
         self._waiting: list[_Question] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, key: str, limit: int, window: float) -> float:
+    async def ask(self, key: str, limit: int, window: float) -> Use:
         question = _Question(key, limit, window, asyncio.get_running_loop().create_future())
         self._waiting.append(question)
         if self._task is None or self._task.done():
@@ -128,11 +143,8 @@ class _Asker:
             asked, self._waiting = self._waiting, []
             try:
                 async with asyncio.timeout(REDIS_SECONDS):
-                    waits = await self._script(
-                        # The key names no one: what a client presents may be a secret.
-                        keys=[
-                            "limit:" + hashlib.sha256(q.key.encode("utf-8", "surrogatepass")).hexdigest() for q in asked
-                        ],
+                    answers = await self._script(
+                        keys=[_redis_key(q.key) for q in asked],
                         args=[BUCKETS, *(number for q in asked for number in (q.window, q.limit))],
                     )
             except Exception as error:  # noqa: BLE001  each who asked gets it
@@ -140,16 +152,25 @@ class _Asker:
                     if not question.answer.done():
                         question.answer.set_exception(error)
             else:
-                for question, wait in zip(asked, waits, strict=True):
+                for question, said in zip(asked, answers, strict=True):
                     if not question.answer.done():
-                        question.answer.set_result(float(wait))
+                        question.answer.set_result(_use(said))
+
+
+def _redis_key(key: str) -> str:
+    """The key names no one: what a client presents may be a secret."""
+    return "limit:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _use(said: Sequence[bytes]) -> Use:
+    wait, left, reset = map(float, said)
+    return Use(wait, max(0, int(left)), reset)
 
 
 _askers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Asker] = weakref.WeakKeyDictionary()
 
 
-async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
-    global _redis_paused_until
+async def _use_in_redis(key: str, limit: int, window: float) -> Use | None:
     if time.monotonic() < _redis_paused_until:
         return None
     loop = asyncio.get_running_loop()
@@ -158,15 +179,41 @@ async def _wait_in_redis(key: str, limit: int, window: float) -> float | None:
             _askers[loop] = _Asker()
         return await _askers[loop].ask(key, limit, window)
     except (RedisError, OSError, TimeoutError, ValueError) as error:
-        _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
-        logger.warning("limits are counted by each process for itself, Redis does not answer: %r", error)
+        _pause_redis(error)
         return None
+
+
+def _pause_redis(error: Exception) -> None:
+    global _redis_paused_until
+    _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
+    logger.warning("limits are counted by each process for itself, Redis does not answer: %r", error)
+
+
+async def use(key: str, limit: int, window: float) -> Use:
+    """Count one call under a key, if fewer than `limit` were in the last `window` seconds."""
+    used = await _use_in_redis(key, limit, window) if settings.REDIS_URL else None
+    return _memory.use(key, limit, window) if used is None else used
 
 
 async def take(key: str, limit: int, window: float) -> float:
     """Count one call under a key, if fewer than `limit` were in the last `window` seconds: 0, or the seconds to wait."""
-    wait = await _wait_in_redis(key, limit, window) if settings.REDIS_URL else None
-    return _memory.wait(key, limit, window) if wait is None else wait
+    return (await use(key, limit, window)).wait
+
+
+@cache
+def _script_of_threads() -> Any:
+    client = redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    return client.register_script(_COUNT)
+
+
+def use_in_thread(key: str, limit: int, window: float) -> Use:
+    """As `use`, under the same counts, for threads that run no event loop."""
+    if settings.REDIS_URL and time.monotonic() >= _redis_paused_until:
+        try:
+            return _use(_script_of_threads()(keys=[_redis_key(key)], args=[BUCKETS, window, limit])[0])
+        except (RedisError, OSError, ValueError) as error:
+            _pause_redis(error)
+    return _memory.use(key, limit, window)
 
 
 async def count(kind: Kind, key: str) -> None:
