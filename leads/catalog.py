@@ -18,10 +18,11 @@ from typing import Generic, NamedTuple, TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from leads import access, pool
+from leads import access, partner_keys, pool
 from leads.access import Principal
 from leads.forms import CompiledForm, FieldSpec, compile_form
 from leads.models import ApiKey, Campaign, CampaignPublisher, Field, Form, Link
+from leads.partner_keys import Partner
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -140,6 +141,7 @@ def compiled_form(campaign_id: int, form_id: int) -> CompiledForm | None:
 
 _campaigns = Kept(_load_campaign)
 _principals = Kept(access.principal)
+_partners = Kept(partner_keys.partner)
 
 
 async def campaign(campaign_id: int) -> CampaignEntry | None:
@@ -153,7 +155,14 @@ async def principal(token: str) -> Principal | None:
     return found if found is not None and found.expires_at > timezone.now() else None
 
 
+async def partner(token: str) -> Partner | None:
+    """Who a key of the partner API speaks for now, or None."""
+    found = await _partners.get(token)
+    return found if found is not None and (found.expires_at is None or found.expires_at > timezone.now()) else None
+
+
 def forget() -> None:
     """Read everything anew at the next question."""
     _campaigns.clear()
     _principals.clear()
+    _partners.clear()

@@ -186,8 +186,11 @@ def _group(match: re.Match[str]) -> str:
     return f"(?P<{match[1]}{'__int' if match[2] == 'int' else ''}>{kind})"
 
 
-def dispatch(routes: Iterable[Route]) -> Application:
-    """An ASGI application over these routes; what they do not know is a plain 404, a wrong method a 405."""
+def dispatch(routes: Iterable[Route], shape: Callable[[Response], Response] = lambda response: response) -> Application:
+    """An ASGI application over these routes; what they do not know is a plain 404, a wrong method a 405.
+
+    `shape` gets every answer on its way out, also those that are given here.
+    """
     known = tuple(routes)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,7 +206,7 @@ def dispatch(routes: Iterable[Route]) -> Application:
         except Exception:
             logger.exception("%s %s failed", scope["method"], _without_secrets(scope["path"]))
             response = json_response({"code": 500, "message": ""}, 500)
-        await _send(scope, send, response)
+        await _send(scope, send, shape(response))
 
     return application
 

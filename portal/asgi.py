@@ -17,6 +17,8 @@ from portal.wsgi import application as django_application
 from integrations.api import browser_library
 from integrations.api import callbacks as verdicts
 from leads import intake
+from leads.api.routes import HOT as PARTNER_ROUTES
+from leads.api.serving import partner_application, partner_pattern
 from leads.publisher_api import callbacks
 from leads.publisher_api.routes import ROUTES as PUBLISHER_ROUTES
 from leads.tracking import storing as events
@@ -28,6 +30,8 @@ HOT = re.compile(
     r"/api/v[\d.]+/publisher/|/api/v4/leads(?![^/.])|/api/login\Z|/api/webhook/|/ajax/lead-append/|/oauth/|/webhook/|/v1/|/t/"
 )
 
+_partner = partner_application(PARTNER_ROUTES)
+_PARTNER = partner_pattern(PARTNER_ROUTES)
 _hot = dispatch([*PUBLISHER_ROUTES, *TRACKING_ROUTES, *browser_library.ROUTES, *verdicts.ROUTES])
 _everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
 _BATCHERS = (intake.batcher, callbacks.batcher, events.batcher, verdicts.batcher)
@@ -38,6 +42,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if HOT.match(scope["path"]):
             await _hot(scope, receive, send)
+        elif _PARTNER.fullmatch(scope["path"]):
+            await _partner(scope, receive, send)
         else:
             await _everything_else(*await _wsgi_ready(scope, receive), send)
     elif scope["type"] == "lifespan":

@@ -78,6 +78,8 @@ RATE_LIMIT_RESULTS = env.int("RATE_LIMIT_RESULTS", default=1_400)
 RATE_LIMIT_CALLS = env.int("RATE_LIMIT_CALLS", default=3_800)
 # Calls of the tracking API for one source in a second, each with up to 2,500 events; 0 switches the limit off.
 RATE_LIMIT_TRACKING = env.float("RATE_LIMIT_TRACKING", default=1_000)
+# Calls of the partner API with one key in the same five minutes.
+RATE_LIMIT_PARTNER = env.int("RATE_LIMIT_PARTNER", default=6_000)
 # For how long tracked events are kept; 0: for ever.
 EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", default=400)
 # For how long partners' webhooks keep what they were told; 0: for ever.
@@ -120,11 +122,14 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "leads",
     "integrations",
     "portal.apps.PortalConfig",
 ]
 MIDDLEWARE = [
+    "leads.api.middleware.PartnerApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -228,6 +233,10 @@ LOGGING = {
     "loggers": {"celery": {"level": "WARNING"}, "kombu": {"level": "WARNING"}, "amqp": {"level": "WARNING"}},
 }
 
-from portal.skin import unfold_settings  # noqa: E402  what the admin's skin is told has a file of its own
+# What the admin's skin and the partner API are told has files of its own.
+from portal.partner_api import REST_FRAMEWORK as REST_FRAMEWORK  # noqa: E402
+from portal.partner_api import spectacular_settings  # noqa: E402
+from portal.skin import unfold_settings  # noqa: E402
 
 UNFOLD = unfold_settings(name=INSTANCE_NAME, colour=INSTANCE_COLOUR)
+SPECTACULAR_SETTINGS = spectacular_settings(url=INSTANCE_URL)

@@ -1,0 +1,135 @@
+"""Pages of a list by cursor: what is added meanwhile neither repeats nor hides a row.
+
+A cursor says behind which row the next page begins. Rows are in the order of their ids, the newest first or the oldest first.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+from django.db import connection
+from django.db.models import Model, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from leads.api.problems import ProblemRaised, Wrong, invalid
+
+R = TypeVar("R", bound=Model)
+
+PER_PAGE, MOST_PER_PAGE = 50, 500
+NEWEST, OLDEST = "newest", "oldest"
+_CURSOR = re.compile(r"([no])([0-9]{1,18})")
+
+PARAMETERS = [
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="Where the page begins: as an earlier answer gave it."),
+    OpenApiParameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE, "default": PER_PAGE}, description="Rows of a page."
+    ),
+    OpenApiParameter(
+        "order",
+        OpenApiTypes.STR,
+        enum=[NEWEST, OLDEST],
+        default=NEWEST,
+        description="“oldest” to follow what arrives: ask again with the last cursor, and only what is new comes.",
+    ),
+]  # fmt: skip
+
+
+def page_schema(name: str, rows: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """A page of such rows, as the document has it under this name."""
+    fields = {
+        "data": rows(many=True),
+        "next": serializers.CharField(allow_null=True, help_text="The address of the next page; null behind the last."),
+        "cursor": serializers.CharField(allow_null=True, help_text="Stands behind the last row of this page."),
+    }
+    return inline_serializer(name, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Rows of one page. `next` is the address of the page behind it, None for the last; `cursor` stands behind its last row."""
+
+    rows: list[R]
+    next: str | None
+    cursor: str | None
+
+    def answered(self, data: Any) -> dict[str, Any]:
+        """The answer's body around what the rows became."""
+        return {"data": data, "next": self.next, "cursor": self.cursor}
+
+
+def page_of(request: Request, rows: QuerySet[R], *, settled: bool = False) -> Page[R]:
+    """The page that a request asks for: cursor, limit, order. Raises ProblemRaised.
+
+    With `settled`, “oldest first” holds back rows that a row with a smaller id may yet appear before: ids are given before the
+    commit, so one who follows a table by its ids would miss the slower of two writers.
+    """
+    limit = _limit(request.query_params.get("limit", ""))
+    cursor = request.query_params.get("cursor", "")
+    order = request.query_params.get("order", "")
+    if order not in ("", NEWEST, OLDEST):
+        raise _bad("order", f"Write {NEWEST} or {OLDEST}.")
+    oldest, behind = _read(cursor, order)
+    if oldest:
+        rows = rows.filter(pk__gt=behind) if behind else rows
+        rows = _settled(rows) if settled else rows
+        found = list(rows.order_by("pk")[: limit + 1])
+    else:
+        rows = rows.filter(pk__lt=behind) if behind else rows
+        found = list(rows.order_by("-pk")[: limit + 1])
+    more, found = len(found) > limit, found[:limit]
+    at = _written(oldest, found[-1].pk) if found else cursor or None
+    query = {name: value for name, value in request.query_params.items() if name not in ("cursor", "order")}
+    following = f"{request.path}?{urlencode({**query, 'cursor': at})}" if more else None
+    return Page(found, following, at)
+
+
+def _settled(rows: QuerySet[R]) -> QuerySet[R]:
+    if connection.vendor != "postgresql":
+        return rows  # one writer at a time: ids come in the order of commits
+    table = connection.ops.quote_name(rows.model._meta.db_table)
+    # Older than every transaction under way; and a second for the moment between an id and its transaction's number.
+    return rows.extra(  # noqa: S610  names of our own
+        where=[
+            f"age({table}.xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)",
+            f"{table}.created_at < now() - interval '1 second'",
+        ]
+    )
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return PER_PAGE
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_PER_PAGE):
+        raise _bad("limit", f"Write a number from 1 to {MOST_PER_PAGE}.")
+    return int(text)
+
+
+def _written(oldest: bool, pk: int) -> str:
+    return base64.urlsafe_b64encode(f"{'o' if oldest else 'n'}{pk}".encode()).decode().rstrip("=")
+
+
+def _read(cursor: str, order: str) -> tuple[bool, int]:
+    if not cursor:
+        return order == OLDEST, 0
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+    except ValueError:
+        text = ""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise _bad("cursor", "This is no cursor of this list. Begin without one.")
+    oldest = match[1] == "o"
+    if order and (order == OLDEST) != oldest:
+        raise _bad("cursor", "This cursor is of a list in the other order. Begin without one.")
+    return oldest, int(match[2])
+
+
+def _bad(name: str, message: str) -> ProblemRaised:
+    return ProblemRaised(invalid([Wrong(name, message)]))

@@ -1,0 +1,20 @@
+"""Addresses of the partner API that views answer; async handlers are in routes.py. portal/ puts all of it under /api/v1."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from leads.api import keys, problem_types
+from leads.api.addresses import LeadConverter, RowConverter
+
+register_converter(RowConverter, "row")
+register_converter(LeadConverter, "lead")
+
+urlpatterns = [
+    path("keys", keys.KeysView.as_view()),
+    path("keys/own", keys.OwnKeyView.as_view()),
+    path("keys/<row:key_id>", keys.KeyView.as_view()),
+    path("keys/<row:key_id>/rotate", keys.KeyRotateView.as_view()),
+    path("problems", problem_types.ProblemTypesView.as_view()),
+    path("problems/<slug:slug>", problem_types.ProblemTypeView.as_view()),
+]

@@ -1,0 +1,56 @@
+"""Settings of the partner API: of REST framework and of the document that describes it. Plain data, read by settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["leads.api.calls.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["leads.api.calls.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["leads.api.calls.KeyThrottle"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "leads.api.calls.AlwaysJson",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "leads.api.openapi.PartnerSchema",
+    # No method OPTIONS: nothing is asked for across sites, and the document says more than it would.
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "leads.api.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "NON_FIELD_ERRORS_KEY": "non_field_errors",
+}
+
+DESCRIPTION = """
+For publishers that send leads, clients that say what became of them, and systems of one's own that read.
+
+Send your key as `Authorization: Bearer cp_live_…`. What a key may do are its scopes; what it may not see is not found.
+Problems come as RFC 9457 problem details, whose `type` says what to do. A call that writes may have an `Idempotency-Key`:
+sent again within a day it is answered as it was, and done once.
+"""
+
+
+def spectacular_settings(*, url: str) -> dict[str, Any]:
+    """The settings of the document, for an instance at this address."""
+    return {
+        "TITLE": "Partner API",
+        "VERSION": "1",
+        "DESCRIPTION": DESCRIPTION,
+        "OAS_VERSION": "3.1.0",
+        "SCHEMA_PATH_PREFIX": "/api/v1",
+        "SERVERS": [{"url": url}],
+        "SERVE_PERMISSIONS": [],
+        "SERVE_AUTHENTICATION": [],
+        "SWAGGER_UI_DIST": "SIDECAR",
+        "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+        "REDOC_DIST": "SIDECAR",
+        "SWAGGER_UI_SETTINGS": {"deepLinking": True, "tryItOutEnabled": True, "persistAuthorization": False},
+        "PATH_CONVERTER_OVERRIDES": {
+            "row": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+            "lead": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
+        },
+        "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+        "POSTPROCESSING_HOOKS": [
+            "drf_spectacular.hooks.postprocess_schema_enums",
+            "portal.openapi.hot_routes_added",
+            "leads.api.openapi.problems_added",
+        ],
+    }
