@@ -113,11 +113,10 @@ def subscription_change(
     outbox_forget()
 
 
-def subscription_switch(subscription: Subscription, on: bool) -> None:
-    """Pause it, so that messages wait, or let out what waits for it at its rate."""
+def subscription_switch(subscription: Subscription, on: bool) -> int:
+    """Pause it, so that messages wait, or let out what waits for it at its rate; how many it let out."""
     integration = subscription.integration
-    if on != (integration.state == IntegrationState.ON):
-        integration_switch(integration, on)
+    return integration_switch(integration, on) if on != (integration.state == IntegrationState.ON) else 0
 
 
 def subscription_remove(subscription: Subscription) -> None:
@@ -241,6 +240,23 @@ def _forget(subscription: Subscription, until: dt.datetime) -> None:
     elif subscription.removed_at is not None and not messages.exists():
         # The integration goes with it.
         subscription.delete()
+
+
+def subscription_problems(
+    *, name: str, url: str, events: Collection[str], publisher_bound: bool
+) -> list[SubscriptionError]:
+    """What is wrong with what somebody wants, all of it at once; nothing is written."""
+    found = []
+    for check in (
+        lambda: _name(name, url),
+        lambda: _check_url(url),
+        lambda: _events(events, publisher_bound=publisher_bound),
+    ):
+        try:
+            check()
+        except SubscriptionError as error:
+            found.append(error)
+    return found
 
 
 def _name(name: str, url: str) -> str:

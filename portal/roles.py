@@ -23,7 +23,7 @@ _READ = (
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
     "leads.publisher", "leads.apikey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
-    "leads.source", "leads.audience", "integrations.audiencesync",
+    "leads.source", "leads.audience", "integrations.audiencesync", "leads.subscription",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
     "integrations.reasontranslation", "integrations.noticetarget",
 )  # fmt: skip
@@ -33,7 +33,7 @@ _WORKED = ("leads.lead", "integrations.delivery")
 _REMOVED = (
     "leads.campaignpublisher", "leads.link", "leads.field", "leads.reasoncode", "leads.apikey",
     "integrations.integration", "integrations.fieldmapping", "integrations.reasontranslation",
-    "integrations.noticetarget",
+    "integrations.noticetarget", "leads.subscription",
 )  # fmt: skip
 
 

@@ -88,6 +88,7 @@ NAVIGATION: list[dict[str, Any]] = [
             _item("Deliveries", "send", "integrations.delivery"),
             _item("Status updates", "reply", "integrations.statusupdate"),
             _item("Notices", "notifications", "integrations.notice"),
+            _item("Webhooks", "webhook", "leads.subscription"),
         ],
     },
     {

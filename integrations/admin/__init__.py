@@ -12,6 +12,7 @@ from integrations.admin import (
     reason_codes,
     sources,
     status_updates,
+    webhooks,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "reason_codes",
     "sources",
     "status_updates",
+    "webhooks",
 ]

@@ -268,7 +268,8 @@ class NoticeTargetAdmin(ModelAdmin):
             "opts": self.opts,
             "original": target,
             "title": "Signing secret",
-            "target": target,
+            "name": target.name,
+            "done": reverse("admin:integrations_noticetarget_change", args=[target.pk]),
             "secret": secret,
             "rotated": "previous_secret" in (target.integration.secrets if target.integration else {})
             or request.POST.get("action") == "rotate",

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from integrations.models import DeliveryState, Notice, NoticeKind, NoticeMessage, NoticeStep
+from integrations.models import Delivery, DeliveryState, Notice, NoticeKind, NoticeMessage, NoticeStep
 from integrations.notice_words import leads_waiting, notice_name, waiting_words
 from leads.admin.badges import SHAPES, badge, moment, short
 from leads.skin import ChoicesDropdownFilter, DropdownFilter, ModelAdmin
@@ -54,19 +54,8 @@ class Arrival:
 
 def arrival(message: NoticeMessage) -> Arrival:
     """Whether a message arrived: the mail server took it, or the webhook's receiver did."""
-    delivery = message.delivery
-    if delivery is not None:
-        link = reverse("admin:integrations_delivery_change", args=[delivery.pk])
-        who = message.target.name
-        match delivery.state:
-            case DeliveryState.DELIVERED:
-                return Arrival(who, "Arrived", "good", "", delivery.delivered_at, link)
-            case DeliveryState.QUEUED | DeliveryState.SENDING:
-                word = "Tried again" if delivery.tries else "On its way"
-                return Arrival(who, word, "busy", delivery.reason, delivery.next_try_at, link)
-            case DeliveryState.HELD:
-                return Arrival(who, "Waiting", "wait", delivery.reason, None, link)
-        return Arrival(who, "Did not arrive", "bad", delivery.reason, None, link)
+    if message.delivery is not None:
+        return delivery_arrival(message.delivery, message.target.name)
     who = f"{message.target.name} <{message.to}>"
     if message.sent_at:
         return Arrival(who, "Sent", "good", "", message.sent_at, "")
@@ -74,6 +63,20 @@ def arrival(message: NoticeMessage) -> Arrival:
         return Arrival(who, "Not sent", "bad", message.error, None, "")
     word = "Tried again" if message.error else "On its way"
     return Arrival(who, word, "wait" if message.error else "busy", message.error, message.due_at, "")
+
+
+def delivery_arrival(delivery: Delivery, who: str) -> Arrival:
+    """Whether a webhook's message arrived."""
+    link = reverse("admin:integrations_delivery_change", args=[delivery.pk])
+    match delivery.state:
+        case DeliveryState.DELIVERED:
+            return Arrival(who, "Arrived", "good", "", delivery.delivered_at, link)
+        case DeliveryState.QUEUED | DeliveryState.SENDING:
+            word = "Tried again" if delivery.tries else "On its way"
+            return Arrival(who, word, "busy", delivery.reason, delivery.next_try_at, link)
+        case DeliveryState.HELD:
+            return Arrival(who, "Waiting", "wait", delivery.reason, None, link)
+    return Arrival(who, "Did not arrive", "bad", delivery.reason, None, link)
 
 
 class OpenFilter(DropdownFilter):  # type: ignore[misc]
