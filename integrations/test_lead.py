@@ -137,9 +137,10 @@ def _typed(integration: Integration, values: Mapping[str, str]) -> LeadRow | tup
 def _received(integration: Integration, row: LeadRow, by: str) -> tuple[int, Delivery]:
     """The lead judged, so that the Processr hands it to nobody else, with its delivery in our hands alone."""
     with transaction.atomic():
-        (lead_id,) = leads_insert([row])
-        if isinstance(lead_id, Exception):
-            raise lead_id
+        (received,) = leads_insert([row])
+        if isinstance(received, Exception):
+            raise received
+        lead_id = received.lead_id
         leads_judge({lead_id: Judgement(Status.TEST)}, tell={lead_id: False})
         delivery = Delivery.objects.create(
             key=uuid7(),

@@ -47,7 +47,6 @@ from leads.models import (
     ImportFile,
     ImportMapping,
     ItemState,
-    Lead,
     LeadChange,
     Status,
 )
@@ -208,20 +207,18 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
         )
     notes: dict[int, int] = {}
     taken = dict(zip(rows, leads_insert(list(rows.values())) if rows else (), strict=True))
-    ids = [lead_id for lead_id in taken.values() if not isinstance(lead_id, Exception)]
-    ours = dict(Lead.objects.filter(pk__in=ids).values_list("pk", "hash"))
-    for pk, lead_id in taken.items():
-        if isinstance(lead_id, KeyReused):
+    for pk, received in taken.items():
+        if isinstance(received, KeyReused):
             words = "This row of the same file was taken in before, with other values or columns."
             results[pk] = Result(ItemState.SKIPPED, words, clear_data=True)
-        elif isinstance(lead_id, Exception):
-            raise lead_id
-        elif ours[lead_id] != rows[pk].hash:
+        elif isinstance(received, Exception):
+            raise received
+        elif received.hash != rows[pk].hash:
             words = "This row of the same file was taken in before."
-            results[pk] = Result(ItemState.SKIPPED, words, lead_id, clear_data=True)
+            results[pk] = Result(ItemState.SKIPPED, words, received.lead_id, clear_data=True)
         else:
-            results[pk] = Result(ItemState.DONE, "Taken in.", lead_id, clear_data=True)
-            notes[lead_id] = pk
+            results[pk] = Result(ItemState.DONE, "Taken in.", received.lead_id, clear_data=True)
+            notes[received.lead_id] = pk
     subjects = {item.pk: item.subject for item in items}
     said = f"lawful basis confirmed by {params['lawful_basis']['by']}"
     leads_note(

@@ -45,6 +45,13 @@ class LeadRow(NamedTuple):
 COLUMNS = tuple(name.removesuffix("_id") for name in LeadRow._fields)
 
 
+class Received(NamedTuple):
+    """A lead that is in: its id and its hash, which is the first one's where a post was repeated."""
+
+    lead_id: int
+    hash: uuid.UUID
+
+
 class KeyReused(Exception):
     """The idempotency key came before, with another lead."""
 
@@ -55,10 +62,10 @@ def body_digest(pairs: Sequence[tuple[str, str]], *addressed_to: object) -> str:
     return hashlib.sha256(said.encode("ascii")).hexdigest()
 
 
-def leads_insert(rows: Sequence[LeadRow]) -> list[int | Exception]:
-    """Write leads in one statement; return their ids in the same order.
+def leads_insert(rows: Sequence[LeadRow]) -> list[Received | Exception]:
+    """Write leads in one statement; return what became of each in the same order.
 
-    A row whose idempotency key its publisher has used before is not written: its answer is the first lead's id, or KeyReused
+    A row whose idempotency key its publisher has used before is not written: its answer is the first lead, or KeyReused
     if that lead was another one. The same goes for a row that was written by an earlier try of this batch.
     """
     written = insert_rows(Lead, COLUMNS, rows, on_conflict="DO NOTHING", returning=("id", "hash"))
@@ -68,7 +75,7 @@ def leads_insert(rows: Sequence[LeadRow]) -> list[int | Exception]:
     if written:
         wake(PROCESS_TASK)
         _tell(rows, ids)
-    return [ids[row.hash] if row.hash in ids else _first_answer(row, earlier) for row in rows]
+    return [Received(ids[row.hash], row.hash) if row.hash in ids else _first_answer(row, earlier) for row in rows]
 
 
 def _tell(rows: Sequence[LeadRow], ids: Mapping[uuid.UUID, int]) -> None:
@@ -85,13 +92,13 @@ def _tell(rows: Sequence[LeadRow], ids: Mapping[uuid.UUID, int]) -> None:
     )
 
 
-def lead_of_key(publisher_id: int, idempotency_key: str, digest: str) -> int | None:
+def lead_of_key(publisher_id: int, idempotency_key: str, digest: str) -> Received | None:
     """The lead that was received with this key; None if there is none. Raises KeyReused."""
     found = Lead.objects.filter(publisher_id=publisher_id, idempotency_key=idempotency_key)
-    for lead_id, first_digest in found.values_list("pk", "body_digest"):
+    for lead_id, lead_hash, first_digest in found.values_list("pk", "hash", "body_digest"):
         if first_digest != digest:
             raise KeyReused
-        return int(lead_id)
+        return Received(lead_id, lead_hash)
     return None
 
 
@@ -99,29 +106,29 @@ def _uuid(value: object) -> uuid.UUID:
     return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
 
 
-def _earlier(rows: Sequence[LeadRow]) -> dict[object, tuple[int, str]]:
+def _earlier(rows: Sequence[LeadRow]) -> dict[object, tuple[Received, str]]:
     keys = {row.idempotency_key for row in rows if row.idempotency_key is not None}
     found = Lead.objects.filter(
         Q(hash__in=[row.hash for row in rows])
         | Q(publisher_id__in={row.publisher_id for row in rows}, idempotency_key__in=keys)
     ).values_list("pk", "hash", "publisher_id", "idempotency_key", "body_digest")
-    earlier: dict[object, tuple[int, str]] = {}
+    earlier: dict[object, tuple[Received, str]] = {}
     for lead_id, lead_hash, publisher_id, key, digest in found:
-        earlier[lead_hash] = earlier[(publisher_id, key)] = (lead_id, digest)
+        earlier[lead_hash] = earlier[(publisher_id, key)] = (Received(lead_id, lead_hash), digest)
     return earlier
 
 
-def _first_answer(row: LeadRow, earlier: dict[object, tuple[int, str]]) -> int | Exception:
+def _first_answer(row: LeadRow, earlier: dict[object, tuple[Received, str]]) -> Received | Exception:
     found = earlier.get(row.hash) or earlier.get((row.publisher_id, row.idempotency_key))
     if found is None:
         return RuntimeError("a lead was neither written nor found")
-    lead_id, digest = found
-    return lead_id if digest == row.body_digest else KeyReused()
+    received, digest = found
+    return received if digest == row.body_digest else KeyReused()
 
 
-batcher: Batcher[LeadRow, int] = Batcher("intake", leads_insert)
+batcher: Batcher[LeadRow, Received] = Batcher("intake", leads_insert)
 
 
-async def submit(row: LeadRow) -> int:
-    """Receive a lead: its id, once it is committed. Raises Overloaded, KeyReused, or what the row failed with."""
+async def submit(row: LeadRow) -> Received:
+    """Receive a lead; back once it is committed. Raises Overloaded, KeyReused, or what the row failed with."""
     return await batcher.submit(row)

@@ -10,7 +10,7 @@ from leads.batcher import Overloaded
 from leads.catalog import CampaignEntry
 from leads.database import uuid7
 from leads.forms import Cleaned, CompiledForm, FieldError, clean
-from leads.intake import KeyReused, LeadRow
+from leads.intake import KeyReused, LeadRow, Received
 from leads.models.lead import Status
 from leads.publisher_api import answers
 from leads.web import Refusal, Request, overloaded
@@ -44,7 +44,7 @@ async def lead_submit(
             raise answers.validation_failed(cleaned)
     except Refusal:
         if key and (first := await _first_answer(publisher_id, key, digest)) is not None:
-            return first
+            return first.lead_id
         raise
     return await _receive(
         _row(request, campaign.id, publisher_id, form, link_id, cleaned, test, key, digest),
@@ -97,7 +97,7 @@ def _link_id(campaign: CampaignEntry, link: str, argument: str) -> int | None:
     raise answers.validation_failed([FieldError(argument, "This campaign has no such link.")])
 
 
-async def _first_answer(publisher_id: int, key: str, digest: str) -> int | None:
+async def _first_answer(publisher_id: int, key: str, digest: str) -> Received | None:
     try:
         return await pool.quick(intake.lead_of_key, publisher_id, key, digest)
     except KeyReused:
@@ -106,7 +106,7 @@ async def _first_answer(publisher_id: int, key: str, digest: str) -> int | None:
 
 async def _receive(row: LeadRow) -> int:
     try:
-        return await intake.submit(row)
+        return (await intake.submit(row)).lead_id
     except Overloaded:
         raise Refusal(overloaded()) from None
     except KeyReused:

@@ -61,9 +61,9 @@ def take_in(campaign: Campaign, publisher: Publisher | None = None, **more: Any)
         values={"firstName": "Ada", "email": "ada@example.test"},
         **more,
     )
-    [lead_id] = leads_insert([row])
-    assert isinstance(lead_id, int)
-    return lead_id
+    [received] = leads_insert([row])
+    assert not isinstance(received, Exception)
+    return received.lead_id
 
 
 def told(receiver: Receiver) -> list[Any]:
