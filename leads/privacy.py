@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from django.utils import timezone
 
 from leads.database import update_rows
-from leads.models import ActivityItem, Lead, LeadChange
+from leads.models import ActivityItem, Lead, LeadChange, LeadKey
 from leads.personal import MASK as MASK
 from leads.personal import json_without as json_without
 from leads.personal import personal_values as personal_values
@@ -20,23 +21,30 @@ _IMPORT_KEY = "import:"
 def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, ...]]:
     """Erase what leads say of persons, in the caller's transaction; it can't be undone.
 
-    Values, IP address, look-up key and digests go; what was posted is also cut out of comments and histories. Ids, hashes,
+    Values, IP address, look-up keys and digests go; what was posted is also cut out of comments and histories. Ids, hashes,
     counts, states, reason codes and times stay. Returns lead id to what was personal, for those who keep traces of it
     (integrations/erasing.py); leads that were erased before are left out.
     """
     now = timezone.now()
     leads = list(Lead.objects.select_for_update().filter(pk__in=lead_ids, erased_at=None).order_by("pk"))
     personal = {
-        lead.pk: personal_values(lead.values, lead.ip or "", lead.email_key, *(lead.visitor or {}).values())
+        lead.pk: personal_values(
+            lead.values,
+            lead.ip or "",
+            lead.email_key,
+            *(lead.visitor or {}).values(),
+            *(lead.enriched or {}).values(),
+        )
         for lead in leads
     }
     update_rows(
         Lead,
         ["id"],
-        ["values", "ip", "email_key", "body_digest", "idempotency_key", "visitor"]
+        ["values", "enriched", "failed_jobs", "ip", "email_key", "body_digest", "idempotency_key", "visitor"]
         + ["reason_code", "comment", "erased_at"],
         [
-            (lead.pk, {}, None, "", "", _kept_key(lead.idempotency_key), None)
+            (lead.pk, {}, None, _failed_without(lead.failed_jobs, personal[lead.pk]), None, "", "")
+            + (_kept_key(lead.idempotency_key), None)
             + (without(lead.reason_code, personal[lead.pk]), without(lead.comment, personal[lead.pk]), now)
             for lead in leads
         ],
@@ -52,9 +60,18 @@ def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, .
             for row in changes
         ],
     )
+    LeadKey.objects.filter(lead__in=personal).delete()
     _rows_erase(personal)
     leads_note(LeadChange.Kind.ERASED, dict.fromkeys(personal, ""), by=by, data={})
     return personal
+
+
+def _failed_without(failed: list[Any], personal: tuple[str, ...]) -> list[Any]:
+    """Failed jobs whose reasons name nothing that was posted; the names of jobs are nobody's."""
+    return [
+        {**entry, "reason": without(entry["reason"], personal)} if isinstance(entry, dict) else without(entry, personal)
+        for entry in failed
+    ]
 
 
 def _kept_key(key: str | None) -> str | None:

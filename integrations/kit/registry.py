@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Protocol
 
 from integrations.kit.contract import Connector
 
@@ -48,21 +49,33 @@ def find(text: str) -> tuple[Connector, ...]:
     typed: all that are offered.
     """
     wanted = " ".join(text.casefold().split())
-    ranked = [(_rank(entry, wanted), entry) for entry in connectors().values() if entry.manifest.offered]
-    return tuple(entry for rank, entry in sorted(ranked, key=lambda pair: pair[0]) if rank < _NOT_FOUND)
+    ranked = [(rank(entry.manifest, wanted), entry) for entry in connectors().values() if entry.manifest.offered]
+    return tuple(entry for place, entry in sorted(ranked, key=lambda pair: pair[0]) if place < NOT_FOUND)
 
 
-_NOT_FOUND = 5
+class Named(Protocol):
+    """What can be looked for by its names and its summary."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def former_names(self) -> tuple[str, ...]: ...
 
 
-def _rank(entry: Connector, wanted: str) -> int:
-    name = entry.manifest.name.casefold()
-    former = [each.casefold() for each in entry.manifest.former_names]
+NOT_FOUND = 5
+
+
+def rank(entry: Named, wanted: str) -> int:
+    """How well something answers to what was typed (case-folded): 0 is best, NOT_FOUND not at all."""
+    name = entry.name.casefold()
+    former = [each.casefold() for each in entry.former_names]
     places = (
         name.startswith(wanted),
         any(each.startswith(wanted) for each in former),
         wanted in name,
         any(wanted in each for each in former),
-        wanted in entry.manifest.summary.casefold(),
+        wanted in entry.summary.casefold(),
     )
-    return places.index(True) if True in places else _NOT_FOUND
+    return places.index(True) if True in places else NOT_FOUND

@@ -3,6 +3,7 @@
 from integrations.models.audience_sync import AudienceSync, AudienceTold
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
 from integrations.models.integration import FieldMapping, InDoubt, Integration, IntegrationState, RemoteToken
+from integrations.models.job import Job, JobGroup, JobReason, JobTally, KeyBuild, ValueList, ValueListItem
 from integrations.models.mapping_version import MappingVersion
 from integrations.models.notice import Notice, NoticeKind, NoticeMessage, NoticeStep, NoticeTarget
 from integrations.models.reasons import ReasonTranslation
@@ -18,6 +19,11 @@ __all__ = [
     "InDoubt",
     "Integration",
     "IntegrationState",
+    "Job",
+    "JobGroup",
+    "JobReason",
+    "JobTally",
+    "KeyBuild",
     "MappingVersion",
     "Notice",
     "NoticeKind",
@@ -27,5 +33,7 @@ __all__ = [
     "ReasonTranslation",
     "RemoteToken",
     "StatusUpdate",
+    "ValueList",
+    "ValueListItem",
     "VerdictState",
 ]

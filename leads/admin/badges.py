@@ -52,7 +52,7 @@ def campaign_badge(campaign: Campaign) -> SafeString:
 
 def status_badge(lead: Lead, *, with_jobs: bool = True) -> SafeString:
     """The first check; `with_jobs` tells which jobs failed, whose words may name what was posted."""
-    jobs = "; ".join(map(str, lead.failed_jobs)) if with_jobs else ""
+    jobs = "; ".join(lead.failed_words) if with_jobs else ""
     return badge(lead.get_status_display(), STATUS_TONES.get(Status(lead.status), "off"), jobs)
 
 

@@ -3,7 +3,7 @@
 from leads.models.access import AccessToken, AnsweredCall, ApiKey, PartnerKey, User
 from leads.models.activity import Activity, ActivityItem, ActivityState, ItemState
 from leads.models.audience import Audience, AudienceCount, Membership, Touched
-from leads.models.campaign import Advertiser, Campaign, CampaignPublisher, Link, Publisher
+from leads.models.campaign import Advertiser, Campaign, CampaignPublisher, CapCount, Link, Publisher
 from leads.models.event import (
     Arrival,
     Device,
@@ -18,7 +18,8 @@ from leads.models.event import (
 )
 from leads.models.form import Field, FieldType, Form
 from leads.models.imports import ImportChunk, ImportFile, ImportMapping
-from leads.models.lead import Flag, Lead, LeadChange, ReasonCode, Status
+from leads.models.lead import Flag, Held, Lead, LeadChange, ReasonCode, Status
+from leads.models.lead_key import KeyKind, LeadKey
 from leads.models.subscription import Happening, OutboxEvent, Subscription
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AudienceCount",
     "Campaign",
     "CampaignPublisher",
+    "CapCount",
     "Device",
     "Event",
     "EventName",
@@ -43,14 +45,17 @@ __all__ = [
     "Flag",
     "Form",
     "Happening",
+    "Held",
     "Identity",
     "ImportChunk",
     "ImportFile",
     "ImportMapping",
     "ItemState",
+    "KeyKind",
     "Lead",
     "LeadChange",
     "LeadEvents",
+    "LeadKey",
     "Link",
     "Membership",
     "OutboxEvent",

@@ -52,6 +52,10 @@ class Campaign(models.Model):
         ENDED = "ended", "Ended"
         SETUP_REQUIRED = "setup_required", "Setup required"
 
+    class LetsOut(models.TextChoices):
+        VALID = "valid", "Valid leads only"
+        CAUTION = "caution", "Valid leads and those in Caution"
+
     advertiser = models.ForeignKey(Advertiser, models.PROTECT, related_name="campaigns")
     name = models.CharField(max_length=200)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
@@ -66,6 +70,25 @@ class Campaign(models.Model):
         db_default=6,
         help_text="A notice is sent when no lead has come for so many times the usual gap at that hour; 0: never.",
     )
+    lets_out = models.CharField(
+        "what goes out",
+        max_length=10,
+        choices=LetsOut.choices,
+        default=LetsOut.VALID,
+        db_default=LetsOut.VALID,
+        help_text="A lead in Caution that does not go out by itself waits for a person.",
+    )
+    releases_held = models.BooleanField(
+        "release held leads",
+        default=True,
+        db_default=True,
+        help_text="What a publisher's cap of the day, week or month held goes out when the next one begins.",
+    )
+    # Grows with each change of what judges its leads (jobs, groups, caps): what is compiled of it is kept by this number.
+    # 0: nothing ever did.
+    processr_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    # Its leads wait to be judged while keys of the leads before are made for a new check: until then at most.
+    judging_waits_until = models.DateTimeField(null=True, blank=True, editable=False)
     forms = models.ManyToManyField("leads.Form", related_name="campaigns", blank=True)
     publishers = models.ManyToManyField(Publisher, through="CampaignPublisher", related_name="campaigns")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -79,11 +102,31 @@ class Campaign(models.Model):
 
 
 class CampaignPublisher(models.Model):
-    """That a publisher may send leads to a campaign."""
+    """That a publisher may send leads to a campaign, and how many are wanted from it (facts, section 10)."""
+
+    class OverCap(models.TextChoices):
+        HOLD = "hold", "Hold them"
+        UNBILLED = "unbilled", "Accept them unbilled"
 
     campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="contracts")
     publisher = models.ForeignKey(Publisher, models.CASCADE, related_name="contracts")
     active = models.BooleanField(default=True)
+
+    # How many leads are wanted from it, in days, weeks (from Monday) and months of the campaign's time zone; empty: no bound.
+    cap_day = models.PositiveIntegerField("most in a day", null=True, blank=True)
+    cap_week = models.PositiveIntegerField("most in a week", null=True, blank=True)
+    cap_month = models.PositiveIntegerField("most in a month", null=True, blank=True)
+    cap_total = models.PositiveIntegerField("most in all", null=True, blank=True)
+    over_cap = models.CharField(
+        "beyond that",
+        max_length=10,
+        choices=OverCap.choices,
+        default=OverCap.HOLD,
+        db_default=OverCap.HOLD,
+        help_text="What becomes of leads that come when as many are there.",
+    )
+    # Whether CapCount has what it let out so far; if not, the next lead counts it.
+    caps_counted = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = "publisher of a campaign"
@@ -92,6 +135,17 @@ class CampaignPublisher(models.Model):
 
     def __str__(self) -> str:
         return f"{self.publisher} in {self.campaign}"
+
+
+class CapCount(models.Model):
+    """How many leads of a contract went out on a day of the campaign's time zone. Kept for contracts that have a cap."""
+
+    contract = models.ForeignKey(CampaignPublisher, models.CASCADE, related_name="cap_counts", db_index=False)
+    day = models.DateField()
+    leads = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contract", "day"], name="cap_count_of_a_day")]
 
 
 class Link(models.Model):

@@ -29,6 +29,17 @@ class Flag(models.TextChoices):
     TEST = "test", "Test"
 
 
+class Held(models.TextChoices):
+    """Why a judged lead has not gone out, where it waits for a person or for a time."""
+
+    NO = "", "Not held"
+    CAUTION = "caution", "In Caution: it waits for a person"
+    CAP_DAY = "cap_day", "Its publisher has sent as many as are wanted in a day"
+    CAP_WEEK = "cap_week", "Its publisher has sent as many as are wanted in a week"
+    CAP_MONTH = "cap_month", "Its publisher has sent as many as are wanted in a month"
+    CAP_TOTAL = "cap_total", "Its publisher has sent as many as are wanted in all"
+
+
 class Via(models.TextChoices):
     """How a change came."""
 
@@ -64,7 +75,27 @@ class Lead(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices)
     created_at = models.DateTimeField(db_default=Now())
     processed_at = models.DateTimeField(null=True, blank=True, help_text="When the Processr judged it.")
-    failed_jobs = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    failed_jobs = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text='[{"job": id, "name": ..., "reason": ..., "field": ..., "hard": ..., "unjudged": ...}, ...]',
+    )
+    # What the judgement came to; empty where its campaign had no jobs.
+    score = models.PositiveIntegerField(null=True, blank=True)
+    max_score = models.PositiveIntegerField(null=True, blank=True)
+    enriched = models.JSONField(
+        null=True, blank=True, help_text="What enrichment added, by its own names; beside the values, never instead."
+    )
+    judgements = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How often jobs or caps judged it: more than once when it was reprocessed."
+    )
+    held = models.CharField(max_length=10, choices=Held.choices, default=Held.NO, db_default="", blank=True)
+    held_until = models.DateTimeField(null=True, blank=True, help_text="When it goes out by itself.")
+    released_at = models.DateTimeField(null=True, blank=True, help_text="When it went out after it was held.")
+    billable = models.BooleanField(
+        null=True, blank=True, help_text="False: accepted beyond a cap, unbilled. Empty: as its status and flag say."
+    )
     ip = models.GenericIPAddressField(null=True, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True, help_text="When its personal data was erased.")
 
@@ -99,6 +130,9 @@ class Lead(models.Model):
             # What charts and figures count, without a look at the rows themselves.
             models.Index(fields=["campaign", "created_at", "status", "publisher"], name="lead_tally"),
             models.Index(fields=["id"], name="lead_received", condition=models.Q(processed_at__isnull=True)),
+            # What waits for a person or for a time: a few of many.
+            models.Index(fields=["campaign", "held", "id"], name="lead_held", condition=models.Q(held__gt="")),
+            models.Index(fields=["held_until"], name="lead_held_until", condition=models.Q(held_until__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -115,6 +149,17 @@ class Lead(models.Model):
     def is_test(self) -> bool:
         return self.status == Status.TEST or self.flag == Flag.TEST
 
+    @property
+    def failed_words(self) -> list[str]:
+        """Why it failed, as publishers and clients read it: one sentence for each failed job."""
+        return [entry["reason"] if isinstance(entry, dict) else str(entry) for entry in self.failed_jobs]
+
+    @property
+    def is_billable(self) -> bool:
+        """Whether it went out, nobody turned it down since, and it was within its publisher's caps."""
+        out = self.status in (Status.VALID, Status.CAUTION) and not self.held
+        return out and self.flag in (Flag.NONE, Flag.VALID) and self.billable is not False
+
 
 class LeadChange(models.Model):
     """One change of a lead: a judgement, a flag, appended data. Append-only."""
@@ -126,6 +171,7 @@ class LeadChange(models.Model):
         IMPORTED = "imported", "Imported"
         MARKED = "marked", "Delivery marked by hand"
         ERASED = "erased", "Personal data erased"
+        RELEASED = "released", "Released"
 
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -189,7 +189,7 @@ def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
         "processrStatus": COMPLETE if lead.processed_at else 0,
         "leadStatus": {"name": lead.get_status_display()},
         "leadFlag": {"name": lead.flag, "reason": lead.reason_code, "comment": lead.comment} if lead.flag else None,
-        "qaResult": {"failedJobs": lead.failed_jobs},
+        "qaResult": {"failedJobs": lead.failed_words},
         "leadData": data,
         "leadNotes": [],
     }

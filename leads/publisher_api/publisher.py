@@ -61,7 +61,7 @@ def _result(publisher_id: int, lead_id: int, detail: bool) -> Response:
         reasons = [": ".join(part for part in (lead.reason_code, lead.comment) if part) or lead.get_flag_display()]
         return _invalid(lead, qa_reasons=lead.reason_code, failed_jobs=reasons)
     if not lead.flag and lead.status == Status.INVALID:
-        return _invalid(lead, qa_reasons="", failed_jobs=lead.failed_jobs)
+        return _invalid(lead, qa_reasons="", failed_jobs=lead.failed_words)
     return Response(200)
 
 
