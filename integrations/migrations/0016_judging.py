@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("integrations", "0015_webhooks_of_partners"),
-        ("leads", "0012_judging"),
+        ("leads", "0013_judging"),
     ]
 
     operations = [

@@ -26,7 +26,7 @@ def drop(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("leads", "0012_judging")]
+    dependencies = [("leads", "0013_judging")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
