@@ -11,6 +11,7 @@ import unicodedata
 from integrations.kit.telephones import e164, is_possible, is_valid, looks_like_a_number, number_read
 
 MOST_CHARS = 400
+_MOST_DOMAIN_CHARS = 253
 
 
 def folded(text: str) -> str:
@@ -54,11 +55,11 @@ def normal_value(text: str, country: str = "") -> str:
 
 
 def normal_domain(text: str) -> str:
-    """A domain in lower case, as it is written in ASCII, without a leading @ or full stops around it."""
-    plain = normal_text(text).removeprefix("@").strip(".")
-    if plain.isascii():
-        return plain
-    try:
-        return plain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return plain
+    """A domain in lower case, as it is written in ASCII, without a leading @ or full stops around it; "" for what is too long."""
+    plain = folded(text).removeprefix("@").strip(".")
+    if not plain.isascii():
+        try:
+            plain = plain.encode("idna").decode("ascii")
+        except UnicodeError:
+            return ""
+    return plain if len(plain) <= _MOST_DOMAIN_CHARS else ""

@@ -16,6 +16,7 @@ _PROBE_CHARS = 400
 _TOO_SLOW = "This expression takes too long on some texts: nested repeats such as (a+)+ do. Write it in a simpler way."
 _RECURSION = re.compile(r"\(\?(?:R|[+-]?\d|&|P>)")
 _COUNTED = re.compile(r"\{(\d*)(?:,(\d*))?\}")
+_WORD = re.compile(r"[^\W_]{2,}")
 _PLACE = re.compile(r"\\(?:(\d{1,2})|g<(\w{1,64})>|(.)|\Z)", re.DOTALL)
 
 
@@ -134,6 +135,8 @@ def _probes(text: str) -> Iterator[str]:
     for sign in signs:
         yield sign * _PROBE_CHARS + "\x00"
         yield sign * _PROBE_CHARS
+    for word in list(dict.fromkeys(_WORD.findall(text)))[:20]:
+        yield word * (_PROBE_CHARS // len(word) + 1) + "\x00"
     for one in signs[:8]:
         for other in signs[:8]:
             if one != other:
