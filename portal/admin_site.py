@@ -41,7 +41,7 @@ class PortalAdminSite(AdminSite):  # type: ignore[misc]
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The sign-in page. A publisher's user who is signed in goes on to the publisher's own pages."""
         # Imported late: its pages wear this site's skin.
-        from leads.publisher_console.views import publisher_of
+        from leads.publisher_console.visitors import publisher_of
 
         if request.method == "GET" and publisher_of(request.user) is not None:
             return HttpResponseRedirect(reverse("publisher:campaigns"))

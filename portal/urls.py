@@ -10,6 +10,7 @@ from portal.health import health
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health", health),
+    path("publisher/webhooks/", include("integrations.api.publisher_webhooks")),
     path("publisher/", include("leads.publisher_console.urls")),
     path("api/v1/", include("leads.api.urls")),
     path("api/v1/", include("integrations.api.urls")),

@@ -277,7 +277,7 @@ class _Line:
 
 def host_of(subscription: Subscription) -> str:
     """The host that it is told at: the rest of an address may have a key of the partner's in it."""
-    return urlsplit(subscription.integration.settings.get("url", "")).netloc
+    return urlsplit(str(subscription.integration.settings.get("url", ""))).netloc
 
 
 def _test(request: HttpRequest, subscription: Subscription) -> None:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from leads.admin.badges import badge
 from leads.admin.keys import keys_page, keys_summary
+from leads.admin.publisher_links import links_page
 from leads.models import CampaignPublisher, Publisher
 from leads.skin import ModelAdmin, TabularInline, action
 
@@ -29,7 +30,7 @@ class PublisherAdmin(ModelAdmin):
     list_display = ("name", "identifier", "state", "key_endings")
     search_fields = ("name",)
     inlines = (CampaignInline,)
-    actions_detail = ("keys",)
+    actions_detail = ("keys", "links")
     readonly_fields = ("identifier", "key_endings", "people")
     fieldsets = ((None, {"fields": (("name", "active"), "identifier", "key_endings", "people")}),)
 
@@ -66,3 +67,7 @@ class PublisherAdmin(ModelAdmin):
     @action(description="API keys", url_path="keys", icon="key", permissions=["change"])  # type: ignore[untyped-decorator]
     def keys(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return keys_page(self, request, object_id)
+
+    @action(description="Links to its page", url_path="links", icon="link", permissions=["change"])  # type: ignore[untyped-decorator]
+    def links(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return links_page(self, request, object_id)

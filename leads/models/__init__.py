@@ -20,6 +20,7 @@ from leads.models.form import Field, FieldType, Form
 from leads.models.imports import ImportChunk, ImportFile, ImportMapping
 from leads.models.lead import Flag, Held, Lead, LeadChange, ReasonCode, Status
 from leads.models.lead_key import KeyKind, LeadKey
+from leads.models.publisher_link import PublisherLink
 from leads.models.subscription import Happening, OutboxEvent, Subscription
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Person",
     "PersonEvent",
     "Publisher",
+    "PublisherLink",
     "ReasonCode",
     "Source",
     "Status",

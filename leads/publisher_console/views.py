@@ -1,17 +1,12 @@
-"""The pages of a publisher's own people. Whatever is another publisher's is not found here."""
+"""The pages of a publisher's own people, and of those who were handed a link. Whatever is another publisher's is not found."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import logout
-from django.contrib.auth.views import redirect_to_login
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -22,41 +17,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from leads.admin.badges import badge, campaign_badge
 from leads.models import Campaign, CampaignPublisher, Lead, Publisher, Status
-from leads.tracking_information import Desk, tracking_page
+from leads.publisher_console.results import WORDS, counts_of_today, latest_results
+from leads.publisher_console.specification import form_inputs
+from leads.publisher_console.visitors import SESSION_KEY, Visitor, for_publishers, page_context
+from leads.publisher_links import link_opened
+from leads.tracking_information import KEY_PLACE, Desk, curl, endpoints, tracking_page
 
 DAYS = 7
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, Publisher, P], HttpResponse]
-
-
-def publisher_of(user: Any) -> Publisher | None:
-    """The publisher that a person works for; None for anybody who does not, or is not let in any more."""
-    if not user.is_authenticated or not user.is_active:
-        return None
-    publisher: Publisher | None = user.publisher
-    return publisher if publisher is not None and publisher.active else None
-
-
-def for_publishers(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Gives the view the publisher of who asks. Others are asked to sign in; staff are sent to the console."""
-
-    @wraps(view)
-    @never_cache
-    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        publisher = publisher_of(request.user)
-        if publisher is None:
-            if admin.site.has_permission(request):
-                return HttpResponseRedirect(reverse("admin:index"))
-            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        return view(request, publisher, *args, **kwargs)
-
-    return guarded
 
 
 @require_safe
 @for_publishers
-def campaigns(request: HttpRequest, publisher: Publisher) -> HttpResponse:
-    """The publisher's campaigns: state, forms, links, what came in the last days, and Tracking."""
+def campaigns(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """The publisher's campaigns: state, forms, links, what came today and in the last days, and the latest results."""
+    publisher = visitor.publisher
     contracts = (
         CampaignPublisher.objects.filter(publisher=publisher)
         .select_related("campaign")
@@ -64,50 +38,120 @@ def campaigns(request: HttpRequest, publisher: Publisher) -> HttpResponse:
         .order_by("-campaign_id")
     )
     counts = _counts(publisher, [row.campaign_id for row in contracts])
+    today = counts_of_today(publisher, [row.campaign for row in contracts])
     rows = [
         {
             "campaign": row.campaign,
-            "badge": campaign_badge(_without_reason(row.campaign)) if row.active else badge("Closed for you", "off"),
+            "badge": _contract_badge(row),
             "open": row.active and row.campaign.status == Campaign.Status.ACTIVE,
             "counts": counts.get(row.campaign_id, Counter()),
             "total": sum(counts.get(row.campaign_id, Counter()).values()),
+            "today": _without_tests(today[row.campaign_id]),
         }
         for row in contracts
     ]
     rows.sort(key=lambda row: not row["open"])
-    return TemplateResponse(
-        request,
-        "console/publisher/campaigns.html",
-        {**_context(request, publisher), "title": "Your campaigns", "rows": rows, "days": DAYS},
-    )
+    context = {
+        **page_context(request, visitor),
+        "title": "Your campaigns",
+        "rows": rows,
+        "days": DAYS,
+        "results": latest_results(publisher, clear=visitor.may_change),
+    }
+    return TemplateResponse(request, "console/publisher/campaigns.html", context)
+
+
+@require_safe
+@for_publishers
+def campaign(request: HttpRequest, visitor: Visitor, campaign_id: int) -> HttpResponse:
+    """One campaign: its forms as they are now, where and how leads are posted, today's counts, the latest results."""
+    contract = _contract(visitor.publisher, campaign_id)
+    found = contract.campaign
+    forms = [
+        {
+            "form": form,
+            "inputs": form_inputs(form),
+            "endpoints": endpoints(found, visitor.publisher, form),
+            "curl": curl(found, visitor.publisher, form),
+        }
+        for form in found.forms.prefetch_related("fields").order_by("id")
+    ]
+    today = counts_of_today(visitor.publisher, [found])[found.pk]
+    context = {
+        **page_context(request, visitor),
+        "title": found.name,
+        "campaign": found,
+        "badge": _contract_badge(contract),
+        "forms": forms,
+        "links": list(found.links.all()),
+        "key_place": KEY_PLACE,
+        "today": [(word, today[name]) for name, (word, _) in WORDS.items()],
+        "total": _without_tests(today),
+        "results": latest_results(visitor.publisher, found, clear=visitor.may_change),
+    }
+    return TemplateResponse(request, "console/publisher/campaign.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_publishers
-def tracking(request: HttpRequest, publisher: Publisher, campaign_id: int) -> HttpResponse:
+def tracking(request: HttpRequest, visitor: Visitor, campaign_id: int) -> HttpResponse:
     """Tracking Information of one of the publisher's campaigns."""
-    contract = (
-        CampaignPublisher.objects.filter(publisher=publisher, campaign=campaign_id).select_related("campaign").first()
-    )
-    if contract is None:
-        raise Http404
+    publisher = visitor.publisher
     desk = Desk(
         request=request,
-        campaign=contract.campaign,
+        campaign=_contract(publisher, campaign_id).campaign,
         publisher=publisher,
         publishers=[publisher],
-        may_rotate=True,
+        may_rotate=visitor.may_change,
         base="console/publisher/base.html",
         back=reverse("publisher:campaigns"),
-        context=_context(request, publisher),
+        context=page_context(request, visitor),
     )
     return tracking_page(desk)
 
 
+@require_safe
+@never_cache
+def link(request: HttpRequest, signed: str) -> HttpResponse:
+    """Opens the pages to whoever was handed this address; from then on they stand under addresses of their own."""
+    found = link_opened(signed)
+    if found is None:
+        return link_ended(request)
+    request.session[SESSION_KEY] = found.pk
+    return HttpResponseRedirect(reverse("publisher:campaigns"))
+
+
+@require_safe
+@never_cache
+def link_ended(request: HttpRequest) -> HttpResponse:
+    """Says what to do about a link that opens nothing."""
+    request.session.pop(SESSION_KEY, None)
+    context = {**admin.site.each_context(request), "title": "This link has ended"}
+    return TemplateResponse(request, "console/publisher/link_ended.html", context, status=404)
+
+
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """Ends the session, however it began."""
     logout(request)
     return HttpResponseRedirect(reverse("admin:login"))
+
+
+def _contract(publisher: Publisher, campaign_id: int) -> CampaignPublisher:
+    found = (
+        CampaignPublisher.objects.filter(publisher=publisher, campaign=campaign_id).select_related("campaign").first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def _contract_badge(contract: CampaignPublisher) -> str:
+    return campaign_badge(_without_reason(contract.campaign)) if contract.active else badge("Closed for you", "off")
+
+
+def _without_tests(counts: Counter[str]) -> int:
+    return sum(counts.values()) - counts["test"]
 
 
 def _counts(publisher: Publisher, campaign_ids: list[int]) -> dict[int, Counter[str]]:
@@ -130,7 +174,3 @@ def _without_reason(campaign: Campaign) -> Campaign:
     # Why a campaign is not active is written for colleagues.
     campaign.status_reason = ""
     return campaign
-
-
-def _context(request: HttpRequest, publisher: Publisher) -> dict[str, Any]:
-    return {**admin.site.each_context(request), "publisher": publisher, "instance_name": settings.INSTANCE_NAME}
