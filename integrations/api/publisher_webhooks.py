@@ -85,7 +85,7 @@ def _own(visitor: Visitor) -> QuerySet[Subscription]:
 def _add(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     if not visitor.may_change:
         raise PermissionDenied
-    asked = {
+    asked: dict[str, Any] = {
         "name": request.POST.get("name", ""),
         "url": request.POST.get("url", ""),
         "events": request.POST.getlist("events"),
