@@ -23,6 +23,7 @@ from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
 from integrations.models import Delivery, Integration
 from leads import clock
 from leads.database import update_rows
+from leads.readings import Reading
 
 _CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data")
 
@@ -81,6 +82,8 @@ def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
             + [allowed or limit, adapt(_lease_end(now))],
         )
         ids = [row[0] for row in cursor.fetchall()]
+        if allowed:
+            integration_took(integration, len(ids))
     return _load(ids) if ids else []
 
 
@@ -109,13 +112,18 @@ def _lease_end(now: dt.datetime) -> dt.datetime:
     return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
 
 
-def _load(ids: Collection[int]) -> list[Claimed]:
-    rows = (
-        Delivery.objects.filter(pk__in=ids)
+_LOADED = Reading(
+    lambda ids: (
+        Delivery.objects.filter(pk__among=ids)
         .order_by("next_try_at", "pk")
         .values_list(*_CLAIMED, *[f"lead__{name}" for name in FACT_COLUMNS])
-    )
+    ),
+    lists=[0],
+)
+
+
+def _load(ids: Collection[int]) -> list[Claimed]:
     return [
         Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event)
-        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in rows
+        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in _LOADED.rows(ids)
     ]

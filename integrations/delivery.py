@@ -27,6 +27,7 @@ from integrations.versions import mapping_save
 from leads import clock
 from leads.database import insert_rows, uuid7
 from leads.models import Lead, Status
+from leads.readings import Reading
 from leads.wake import wake
 
 DELIVER_TASK = "integrations.deliver_due"
@@ -74,16 +75,22 @@ class Wish:
 
 def accepting(campaign_ids: Collection[int], kind: str) -> dict[int, list[Integration]]:
     """Integrations that were ever switched on and take this kind of delivery, by campaign, in the Processr's order."""
-    slugs = [slug for slug, found in connectors().items() if kind in found.manifest.accepts and found.manifest.offered]
+    slugs = {slug for slug, found in connectors().items() if kind in found.manifest.accepts and found.manifest.offered}
     found: dict[int, list[Integration]] = {campaign_id: [] for campaign_id in campaign_ids}
-    for integration in (
-        Integration.objects.filter(campaign__in=campaign_ids, connector__in=slugs)
-        .exclude(state=IntegrationState.NEEDS_SETUP)
-        .order_by("position", "id")
-    ):
-        if kind in _kinds(integration):
+    for integration in _SET_UP.models(campaign_ids):
+        if integration.connector in slugs and kind in _kinds(integration):
             found[integration.campaign_id or 0].append(integration)
     return found
+
+
+_SET_UP = Reading(
+    lambda campaign_ids: (
+        Integration.objects.filter(campaign__among=campaign_ids)
+        .exclude(state=IntegrationState.NEEDS_SETUP)
+        .order_by("position", "id")
+    ),
+    lists=[0],
+)
 
 
 def _kinds(integration: Integration) -> frozenset[str]:

@@ -111,6 +111,10 @@ class Journal:
         self._waiting: list[Record] = []
         self._well_at = 0.0
 
+    def looked(self, *, well: bool) -> None:
+        """The integration was read just now; `well`: no call to its client is known to have failed."""
+        self._well_at = time.monotonic() if well else 0.0
+
     @property
     def waits(self) -> bool:
         """Whether something is still to be written."""

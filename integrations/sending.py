@@ -37,11 +37,19 @@ from integrations.records import Journal, Record, connection_drop, outcome_row
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
 from integrations.standing import TRY_SECONDS, Standing, standing_after
 from leads import clock
+from leads.readings import Reading
 
 logger = logging.getLogger(__name__)
 
 # While the database takes nothing, outcomes are kept in memory and written again after this.
 WRITE_AGAIN_SECONDS = 0.5
+
+
+_ONE = Reading(lambda integration_id: Integration.objects.filter(pk=integration_id).order_by())
+
+
+def _read(integration_id: int) -> Integration | None:
+    return next(iter(_ONE.models(integration_id)), None)
 
 
 class Turn:
@@ -140,10 +148,14 @@ class Turn:
 
     def _begin_round(self) -> bool:
         """Look at the integration anew; whether deliveries may be claimed now."""
-        integration = Integration.objects.filter(pk=self.integration_id).first()
+        integration = _read(self.integration_id)
         if integration is None or not sendable(integration):
             return False
         self.integration = integration
+        self._journal.looked(
+            well=not (integration.failures or integration.failing_since or integration.failing_told)
+            and integration.open_until is None
+        )
         now = clock.now()
         self._probing = integration.open_until is not None or integration.state != IntegrationState.ON
         if integration.open_until is not None and integration.open_until > now:
@@ -235,7 +247,7 @@ class Turn:
         self._renewed_at = began
         if not self._held:
             return
-        integration = Integration.objects.filter(pk=self.integration_id).first()
+        integration = _read(self.integration_id)
         if integration is None or not sendable(integration):
             self._stop(waiting_reason(integration) if integration else "")
         elif integration.open_until is not None and integration.open_until > now:
@@ -315,7 +327,7 @@ class Turn:
 
     def _see_whether_parked(self) -> None:
         """What comes back unsent waits as all else does, if the integration was stopped meanwhile."""
-        integration = Integration.objects.filter(pk=self.integration_id).first()
+        integration = _read(self.integration_id)
         if not self._parked and integration is not None and not sendable(integration):
             self._parked = waiting_reason(integration)
 

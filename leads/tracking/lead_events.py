@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from leads.models import Device, Event, Flag, Identity, Lead, LeadChange, LeadEvents, Source, Status
 from leads.personal import personal_values, without
+from leads.readings import Reading
 from leads.tracking.messages import Common, EventRow, event, event_key, moment_text
 from leads.tracking.persons import identity_key
 from leads.tracking.storing import events_insert
@@ -59,15 +60,19 @@ def flag_before(flag: str, status: str) -> str:
     return flag or (Flag.INVALID.value if status == Status.INVALID else "")
 
 
+# Asked with every batch of leads, where most portals have none.
+_SWITCHED_ON = Reading(lambda: LeadEvents.objects.filter(source__enabled=True).values_list("pk")[:1])
+
+
 def leads_changed(changes: Sequence[Change]) -> int:
     """Write events of these changes, in the caller's transaction; how many. Of test leads and erased ones there are none."""
+    if not changes or not _SWITCHED_ON.rows():
+        return 0
     rules = {
         rule.campaign_id: rule
         for rule in LeadEvents.objects.filter(source__enabled=True).select_related("campaign")
         if any(getattr(rule, what) for what in NAMES)
     }
-    if not rules or not changes:
-        return 0
     rows: list[EventRow] = []
     for start in range(0, len(changes), _IN_A_QUERY):
         rows += _rows(rules, changes[start : start + _IN_A_QUERY])
