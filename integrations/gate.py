@@ -1,21 +1,26 @@
 """What goes out when: caps, and hours and days, in the campaign's time zone. A closed integration's deliveries stay queued.
 
-The gate is two columns of the integration, closed_until and closed_reason: docs/adr/0008. Nothing is sent here.
+The gate is two columns of the integration, closed_until and closed_reason: docs/adr/0008. While it is open, two more say how many
+may go out without counting again, and until when. Nothing is sent here.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from integrations.models import Integration, IntegrationState
+from integrations.models import Delivery, Integration, IntegrationState
 
 UTC = ZoneInfo("UTC")
 MIDNIGHT = dt.time()
+# A count is believed for so long; each claim takes what it claimed off it meanwhile.
+BELIEVED = dt.timedelta(seconds=60)
+# Where hours bound what goes out, and no cap.
+NO_CAP = 1_000_000_000
 # failing_told of an integration that was switched off because it had failed for too long: it is still probed.
 SWITCHED_OFF = 100
 
@@ -51,34 +56,41 @@ def next_opening(integration: Integration, now: dt.datetime) -> dt.datetime | No
     A day's hours begin when its clock first shows `hours_from` and end when it first shows `hours_to`, which may be on the
     day after; a day that is left out has no beginning. No days chosen: every day.
     """
-    begins, ends = integration.hours_from or MIDNIGHT, integration.hours_to or MIDNIGHT
-    if not integration.weekdays and integration.hours_from is None and integration.hours_to is None:
+    if not _has_hours(integration):
         return None
+    spans = list(_spans(integration, now))
+    if any(opens <= now < closes for opens, closes in spans):
+        return None
+    return min(opens for opens, _ in spans if opens > now)
+
+
+def _has_hours(integration: Integration) -> bool:
+    return bool(integration.weekdays) or integration.hours_from is not None or integration.hours_to is not None
+
+
+def _spans(integration: Integration, now: dt.datetime) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    """When it opens and closes, from yesterday to a good week ahead."""
+    begins, ends = integration.hours_from or MIDNIGHT, integration.hours_to or MIDNIGHT
     zone = gate_zone(integration)
     today = now.astimezone(zone).date()
     over_midnight = dt.timedelta(days=1 if ends <= begins else 0)
-    later = []
     for day in (today + dt.timedelta(days=n) for n in range(-1, 9)):
-        if integration.weekdays and day.weekday() not in integration.weekdays:
-            continue
-        opens = _clock_shows(day, begins, zone)
-        if opens <= now < _clock_shows(day + over_midnight, ends, zone):
-            return None
-        if opens > now:
-            later.append(opens)
-    return min(later)
+        if not integration.weekdays or day.weekday() in integration.weekdays:
+            yield _clock_shows(day, begins, zone), _clock_shows(day + over_midnight, ends, zone)
 
 
 def integration_allowance(integration: Integration, wanted: int, now: dt.datetime) -> int:
     """How many deliveries may be claimed now, of those wanted; test leads are not meant: they always may.
 
-    Call it in the transaction of the claim, before it: it locks the integration's row, so that two workers never take the
-    same room. What counts against a cap is what the client has or may have: delivered or in doubt in the day, the week or
-    ever, and what is being sent. Where nothing is left the integration is closed, with the reason in words.
-    Without caps and hours it asks the database nothing.
+    Call it in the transaction of the claim, before it, and integration_took() after it: it locks the integration's row, so that
+    two workers never take the same room. What counts against a cap is what the client has or may have: delivered or in doubt in
+    the day, the week or ever, and what is being sent. Where nothing is left the integration is closed, with the reason in words.
+    What comes free again meanwhile (a refusal) is seen at the next count. Without caps and hours it asks the database nothing.
     """
     if not gated(integration):
         return wanted
+    if room := _known_room(integration.pk, now):
+        return min(room, wanted)
     row = Integration.objects.select_for_update(no_key=True, of=("self",)).select_related("campaign")
     fresh = row.get(pk=integration.pk)
     if gate_closed(fresh, now):
@@ -87,8 +99,8 @@ def integration_allowance(integration: Integration, wanted: int, now: dt.datetim
     if opening is not None:
         _close(fresh, "It is out of hours.", opening)
         return 0
-    left, caps = wanted, _caps(fresh, now)
-    counted = _counted(fresh, [since for _, since, _, _ in caps])
+    left, caps = NO_CAP, _caps(fresh, now)
+    counted = _counted(fresh, [since for _, since, _, _ in caps]) if caps else {}
     for place, (cap, _, until, words) in enumerate(caps):
         sure, doubt, sending = counted[f"sure_{place}"], counted[f"doubt_{place}"], counted["sending"]
         if sure + doubt >= cap:
@@ -97,14 +109,48 @@ def integration_allowance(integration: Integration, wanted: int, now: dt.datetim
             _close(fresh, f"{words}{in_doubt}.", until and (next_opening(fresh, until) or until))
             return 0
         left = min(left, cap - sure - doubt - sending)
-    if fresh.closed_reason:
-        _close(fresh, "", None)
-    return max(left, 0)
+    left = max(left, 0)
+    ends = [until for _, _, until, _ in caps if until is not None]
+    if _has_hours(fresh):
+        ends += [closes for opens, closes in _spans(fresh, now) if opens <= now < closes]
+    Integration.objects.filter(pk=fresh.pk).update(
+        closed_reason="", closed_until=None, room=left, room_until=min([now + BELIEVED, *ends])
+    )
+    return min(left, wanted)
+
+
+def integration_took(integration: Integration, count: int) -> None:
+    """So many were claimed: less room is left. In the transaction of integration_allowance()."""
+    if count and gated(integration):
+        with connection.cursor() as cursor:
+            # Where less was there than tests beside the others took, it is counted anew.
+            cursor.execute(
+                "UPDATE integrations_integration SET room = CASE WHEN room >= %s THEN room - %s END WHERE id = %s",
+                [count, count, integration.pk],
+            )
+
+
+def _known_room(integration_id: int, now: dt.datetime) -> int:
+    """What is left of the last count that is still believed; 0 where it has to be counted. Locks the row."""
+    lock = "FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT room FROM integrations_integration WHERE id = %s AND room > 0 AND room_until > %s {lock}",  # noqa: S608
+            [integration_id, connection.ops.adapt_datetimefield_value(now)],
+        )
+        found = cursor.fetchone()
+    return int(found[0]) if found else 0
 
 
 def integration_reopen(integration_id: int) -> None:
     """Lift a closure at once: what bounds the integration has changed. The next claim counts anew."""
-    Integration.objects.filter(pk=integration_id).exclude(closed_reason="").update(closed_until=None, closed_reason="")
+    Integration.objects.filter(pk=integration_id).update(closed_until=None, closed_reason="", room=None)
+
+
+def integrations_recount(delivery_ids: Collection[int]) -> None:
+    """These became delivered without a claim (by hand, by a verdict): the next claim of their integrations counts anew."""
+    theirs = Delivery.objects.filter(pk__in=list(delivery_ids)).values("integration_id")
+    Integration.objects.filter(pk__in=theirs, room__isnull=False).update(room=None)
 
 
 def _caps(integration: Integration, now: dt.datetime) -> list[tuple[int, dt.datetime | None, dt.datetime | None, str]]:
@@ -153,7 +199,7 @@ def _counted(integration: Integration, spans: Sequence[dt.datetime | None]) -> d
 
 
 def _close(integration: Integration, reason: str, until: dt.datetime | None) -> None:
-    Integration.objects.filter(pk=integration.pk).update(closed_reason=reason, closed_until=until)
+    Integration.objects.filter(pk=integration.pk).update(closed_reason=reason, closed_until=until, room=None)
 
 
 def _clock_shows(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:

@@ -15,6 +15,7 @@ from integrations.delivery import Wish, accepting, deliveries_add
 from integrations.delivery_events import deliveries_changed
 from integrations.erasing import deliveries_erase
 from integrations.events_kept import lead_events_erase
+from integrations.gate import integration_reopen
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.reconciliation import first_poll_at
 from leads.activity import ActivityError
@@ -161,6 +162,9 @@ class _Marking(_AtIntegrations):
             returning=("id",),
         )
         deliveries_changed([*(row[0] for row in changed), *(pk for (pk,) in made)])
+        for integration in self.integrations:
+            # What counts against its caps is another number now.
+            integration_reopen(integration.pk)
         notes = {pk: f"Marked {self.verb}: {', '.join(there)}." for pk, there in was.items()}
         said = {pk: f"{words} {self.comment}".strip() for pk, words in notes.items()}
         leads_note(LeadChange.Kind.MARKED, said, by=activity.by, data={})

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations.delivery_events import deliveries_changed, deliveries_told
+from integrations.gate import integrations_recount
 from integrations.kit.contract import Verdict
 from integrations.kit.redaction import storable
 from integrations.ledger import BY_EVENT, UNDATED, InForce, Word, follow, last_word, says_the_same, word_of
@@ -273,7 +274,10 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
     unsure = Delivery.objects.filter(
         pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state__in=_UNSURE, verdict__in=_SAID
     )
-    return _arrived(unsure, reason="The client's verdict shows that it arrived.", delivered_at=timezone.now())
+    settled = _arrived(unsure, reason="The client's verdict shows that it arrived.", delivered_at=timezone.now())
+    if settled:
+        integrations_recount(delivery_ids)
+    return settled
 
 
 def doubt_known(delivery_ids: Iterable[int]) -> int:

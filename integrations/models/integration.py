@@ -82,6 +82,9 @@ class Integration(models.Model):
     # Nothing goes out before this, and why: a cap is reached, or it is out of hours.
     closed_until = models.DateTimeField(null=True, blank=True, editable=False)
     closed_reason = models.TextField(default="", db_default="", blank=True, editable=False)
+    # While it is open: how many more may go out before it is counted again, and until when that holds.
+    room = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    room_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     # The breaker: a run of failed calls opens it, and one probe after `open_until` closes it again. One host that does not
     # answer opens those of all integrations that call it.

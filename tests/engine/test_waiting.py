@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from integrations.breaker import breaker_record
+from integrations.claims import deliveries_claim
 from integrations.delivery import (
     Wish,
     deliveries_add,
@@ -24,10 +25,11 @@ from integrations.delivery import (
 )
 from integrations.dispatch import integration_deliver
 from integrations.failing import failures_escalate
-from integrations.gate import integration_allowance, integration_reopen
+from integrations.gate import integration_allowance, integration_reopen, integration_took
 from integrations.kit.contract import OutcomeKind
 from integrations.models import Attempt, Delivery, Integration, IntegrationState
 from integrations.processr import leads_process
+from integrations.reconciliation import doubt_settle
 from integrations.releasing import release_words
 from leads.database import uuid7
 from leads.models import Lead
@@ -60,7 +62,7 @@ def rows(integration: Integration, lead: MakeLead) -> MakeDeliveries:
 
 
 def allowed(integration: Integration, wanted: int = 100, now: dt.datetime | None = None, **rules: Any) -> int:
-    Integration.objects.filter(pk=integration.pk).update(**rules)
+    Integration.objects.filter(pk=integration.pk).update(room=None, **rules)
     integration.refresh_from_db()
     return integration_allowance(integration, wanted, now or timezone.now())
 
@@ -87,6 +89,48 @@ def test_a_day_s_cap_counts_what_the_client_has_or_may_have(integration: Integra
     rows(4)
     assert allowed(integration, cap_day=10) == 4
     assert allowed(integration, 3, cap_day=10) == 3
+
+
+def test_what_is_claimed_is_taken_off_the_last_count_and_not_counted_anew(
+    integration: Integration, rows: MakeDeliveries, django_assert_num_queries: Any
+) -> None:
+    rows(3, state="delivered", delivered_at=timezone.now())
+    assert allowed(integration, cap_day=10) == 7
+    integration_took(integration, 5)
+    with django_assert_num_queries(1):
+        assert integration_allowance(integration, 100, timezone.now()) == 2
+
+
+def test_a_count_that_is_used_up_is_made_anew_and_finds_what_came_free(
+    integration: Integration, rows: MakeDeliveries
+) -> None:
+    sent = rows(4, state="sending", lease_until=timezone.now())
+    assert allowed(integration, cap_day=5) == 1
+    integration_took(integration, 1)
+    Delivery.objects.filter(pk__in=[row.pk for row in sent[:3]]).update(state="refused", lease_until=None)
+    assert integration_allowance(integration, 100, timezone.now()) == 4
+
+
+def test_a_count_is_not_believed_beyond_the_end_of_the_day(integration: Integration, rows: MakeDeliveries) -> None:
+    late = dt.datetime(2026, 3, 4, 23, 59, 50, tzinfo=dt.UTC)
+    rows(3, state="delivered", delivered_at=late)
+    assert allowed(integration, now=late, cap_day=10) == 7
+    assert integration_allowance(integration, 100, late + dt.timedelta(seconds=20)) == 10
+
+
+def test_a_count_is_not_believed_beyond_the_closing_hour(integration: Integration) -> None:
+    late = dt.datetime(2026, 3, 4, 16, 59, 50, tzinfo=dt.UTC)
+    hours = {"hours_from": dt.time(9), "hours_to": dt.time(17)}
+    assert allowed(integration, now=late, **hours) == 100
+    assert integration_allowance(integration, 100, late + dt.timedelta(seconds=5)) == 100
+    assert integration_allowance(integration, 100, late + dt.timedelta(seconds=15)) == 0
+
+
+def test_a_verdict_that_settles_a_doubt_is_counted_at_once(integration: Integration, rows: MakeDeliveries) -> None:
+    [lost] = rows(1, state="exhausted", next_try_at=None, verdict="valid")
+    assert allowed(integration, cap_day=10) == 10
+    doubt_settle([lost.pk])
+    assert integration_allowance(integration, 100, timezone.now()) == 9
 
 
 def test_an_old_doubt_takes_no_room_of_today(integration: Integration, rows: MakeDeliveries) -> None:
@@ -445,13 +489,7 @@ def test_workers_at_once_never_send_more_than_the_cap(integration: Integration, 
     def work() -> None:
         try:
             for _ in range(4):
-                with transaction.atomic():
-                    allowed = integration_allowance(integration, 7, timezone.now())
-                    due = Delivery.objects.filter(state="queued").order_by("pk")
-                    # Skipping what others hold, as a claim does; where the database can't, one is served after the other.
-                    locked = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-                    ids = list(locked.values_list("pk", flat=True)[:allowed])
-                    Delivery.objects.filter(pk__in=ids).update(state="sending")
+                ids = [held.id for held in deliveries_claim(integration, 7)]
                 # One of two is delivered while others claim; of the rest nobody knows yet.
                 Delivery.objects.filter(pk__in=ids[::2]).update(state="delivered", delivered_at=timezone.now())
                 taken.append(len(ids))
