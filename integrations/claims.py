@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from integrations.breaker import SWITCHED_OFF
 from integrations.delivery import LEAD_VALUES, MAPPING_OF_THEN
-from integrations.gate import integration_allowance
+from integrations.gate import integration_allowance, integration_took
 from integrations.kit.contract import Payload
 from integrations.kit.mapping import LeadFacts
 from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled

@@ -120,7 +120,7 @@ def test_a_count_is_not_believed_beyond_the_end_of_the_day(integration: Integrat
 
 def test_a_count_is_not_believed_beyond_the_closing_hour(integration: Integration) -> None:
     late = dt.datetime(2026, 3, 4, 16, 59, 50, tzinfo=dt.UTC)
-    hours = {"hours_from": dt.time(9), "hours_to": dt.time(17)}
+    hours: dict[str, Any] = {"hours_from": dt.time(9), "hours_to": dt.time(17)}
     assert allowed(integration, now=late, **hours) == 100
     assert integration_allowance(integration, 100, late + dt.timedelta(seconds=5)) == 100
     assert integration_allowance(integration, 100, late + dt.timedelta(seconds=15)) == 0
