@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("integrations", "0015_webhooks_of_partners"),
+        ("integrations", "0016_judging"),
     ]
 
     operations = [
