@@ -16,6 +16,7 @@ from integrations.drift import integration_pull_due
 from integrations.events import ROUTE_TASK, events_due, events_route
 from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
+from integrations.lists import lists_tidy
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
 from integrations.outbox_routing import OUTBOX_TASK, outbox_due, outbox_route
@@ -168,6 +169,7 @@ def sweep() -> None:
     leases_expire()
     failures_escalate()
     imports_purge()
+    lists_tidy()
     events_purge()
     for activity_id in activities_due():
         wake(WORK_TASK, activity_id)

@@ -26,8 +26,11 @@ class Upload(Protocol):
     def chunks(self) -> Iterable[bytes]: ...
 
 
-def import_upload(upload: Upload, *, name: str, campaign: Campaign, by: str) -> ImportFile:
-    """Keep an uploaded file and read its start: columns, encoding, delimiter. Raises Unreadable with words."""
+def import_upload(upload: Upload, *, name: str, campaign: Campaign | None, by: str) -> ImportFile:
+    """Keep an uploaded file and read its start: columns, encoding, delimiter. Raises Unreadable with words.
+
+    A file without a campaign is one of values for a list, and not of leads.
+    """
     with tempfile.TemporaryFile() as file:
         size, digest = 0, hashlib.sha256()
         for piece in upload.chunks():
@@ -118,6 +121,15 @@ def input_labels(form: CompiledForm) -> dict[str, str]:
 def file_rows(file: ImportFile, *, behind: int = 0) -> Iterator[tuple[int, list[str]]]:
     """The rows under the columns, behind a row number."""
     width = len(file.columns)
+    rows = all_rows(file)
+    next(rows, None)
+    for number, cells in rows:
+        if number > behind:
+            yield number, cells[:width]
+
+
+def all_rows(file: ImportFile) -> Iterator[tuple[int, list[str]]]:
+    """All rows of a file that is kept, the first one too. Raises Unreadable."""
     with tempfile.TemporaryFile() as copy:
         for piece in (
             ImportChunk.objects.filter(file=file).order_by("number").values_list("data", flat=True).iterator(4)
@@ -125,12 +137,7 @@ def file_rows(file: ImportFile, *, behind: int = 0) -> Iterator[tuple[int, list[
             copy.write(piece)
         if not copy.tell():
             raise Unreadable("The file is not kept any more. Upload it again.")
-        layout = Layout(file.format, file.encoding, file.delimiter)
-        rows = table_rows(cast(BinaryIO, copy), layout)
-        next(rows, None)
-        for number, cells in rows:
-            if number > behind:
-                yield number, cells[:width]
+        yield from table_rows(cast(BinaryIO, copy), Layout(file.format, file.encoding, file.delimiter))
 
 
 def own_columns(columns: Sequence[str]) -> list[str]:

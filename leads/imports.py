@@ -71,6 +71,8 @@ def import_check(
 
     An earlier check of the same file that nobody went on with is dropped. Raises ActivityError with words.
     """
+    if file.campaign_id is None:
+        raise ActivityError("This file has values for a list, and no leads.")
     form = _form(file.campaign_id, form_id, publisher_id, link_id)
     if problems := import_problems(file, form, mapping):
         raise ActivityError(" ".join(problems))
@@ -127,7 +129,9 @@ def import_failures_csv(activity: Activity) -> Iterator[str]:
 
 def imports_purge() -> int:
     """Forget files that nobody took in, and failed rows that nobody mended; how many files that were."""
-    old = ImportFile.objects.filter(created_at__lt=timezone.now() - dt.timedelta(days=settings.IMPORT_KEEP_DAYS))
+    old = ImportFile.objects.filter(
+        campaign__isnull=False, created_at__lt=timezone.now() - dt.timedelta(days=settings.IMPORT_KEEP_DAYS)
+    )
     ids = list(old.values_list("pk", flat=True))
     for file_id in ids:
         for activity in Activity.objects.filter(kind=KIND.name, params__file=file_id):

@@ -11,6 +11,7 @@ from integrations.admin.bulk_forms import CHANGE_DELIVERY, CHANGE_LEAD, DELIVERY
 from integrations.bulk import activity_label
 from integrations.comparison import NAME as COMPARE
 from integrations.comparison import comparison_sentence
+from integrations.lists import NAME as FILL_LIST
 from integrations.models import Integration
 from leads.activity import Progress
 from leads.admin.badges import badge, short
@@ -18,6 +19,7 @@ from leads.admin.flagging import counted
 from leads.admin.imports import IMPORT
 from leads.models import Activity, ActivityState, Flag, ItemState
 
+CHANGE_LIST = "integrations.change_valuelist"
 STATE_TONES = {
     ActivityState.PREPARING: "busy",
     ActivityState.READY: "wait",
@@ -63,6 +65,8 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
         return f"{label} {Flag(params['flag']).label.lower()}" + (f" ({short(reason, 60)})" if reason else "")
     if activity.kind == "import":
         return f"{label} {short(str(params.get('name', '')), 80)}" + (", as a test" if params.get("test") else "")
+    if activity.kind == FILL_LIST:
+        return f"{'Replace' if params.get('replace') else 'Add to'} a list: {short(str(params.get('name', '')), 80)}"
     if activity.kind == "replay" and params.get("mapping") == "then":
         return f"{label} with the mapping of then"
     if activity.kind == "export":
@@ -81,7 +85,7 @@ def activity_title(activity: Activity, names: Mapping[int, str]) -> str:
 
 
 def activity_noun(activity: Activity) -> str:
-    if activity.kind == "import":
+    if activity.kind in ("import", FILL_LIST):
         return "row"
     return "delivery" if activity.kind in DELIVERY_ASKINGS or activity.kind == COMPARE else "lead"
 
@@ -90,6 +94,8 @@ def right_for(activity: Activity) -> str:
     """The right that the same work needs when it is asked for anew."""
     if activity.kind == "import":
         return IMPORT
+    if activity.kind == FILL_LIST:
+        return CHANGE_LIST
     asking = LEAD_ASKINGS.get(activity.kind) or DELIVERY_ASKINGS.get(activity.kind)
     if asking is not None:
         return asking.right
@@ -101,7 +107,7 @@ def sentence(activity: Activity, progress: Progress) -> str:
     noun, state = activity_noun(activity), activity.state
     total = counted(progress.total, noun)
     if state == ActivityState.PREPARING:
-        verb = "checked" if activity.kind == "import" else "found"
+        verb = {"import": "checked", FILL_LIST: "taken in"}.get(activity.kind, "found")
         return f"{total} {verb} so far. You can leave this page; it goes on."
     if state == ActivityState.READY:
         good = counted(progress.left, noun)
@@ -112,6 +118,8 @@ def sentence(activity: Activity, progress: Progress) -> str:
         return activity.reason
     if activity.kind == COMPARE and state == ActivityState.DONE:
         return comparison_sentence(activity)
+    if activity.kind == FILL_LIST and state == ActivityState.DONE:
+        return _filled(activity, progress)
     parts = [f"{progress.done:,} done"]
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     parts += [f"{progress.skipped:,} left out"] if progress.skipped else []
@@ -120,6 +128,14 @@ def sentence(activity: Activity, progress: Progress) -> str:
     return (
         f"Cancelled: {said}. What is done stays done." if state == ActivityState.CANCELLED else f"Of {total}: {said}."
     )
+
+
+def _filled(activity: Activity, progress: Progress) -> str:
+    """What a file came to that a list was filled from."""
+    added, known = activity.params.get("added", 0), activity.params.get("known", 0)
+    parts = [f"{added:,} new", f"{known:,} there already or there twice"]
+    parts += [f"{progress.failed:,} left out, because they can’t be read"] if progress.failed else []
+    return f"Of {counted(progress.total, 'row')}: {', '.join(parts)}."
 
 
 def time_left(seconds: float | None) -> str:

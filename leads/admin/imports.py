@@ -125,7 +125,7 @@ class WhereForm(forms.Form):
 
 def _columns(model_admin: Any, request: HttpRequest, file_id: int) -> HttpResponse:
     file = ImportFile.objects.select_related("campaign").filter(pk=file_id).first()
-    if file is None:
+    if file is None or file.campaign is None:
         raise Http404("This file is not kept any more. Upload it again.")
     posted = request.POST if request.method == "POST" else None
     first = file.campaign.forms.order_by("pk").first()
@@ -133,7 +133,7 @@ def _columns(model_admin: Any, request: HttpRequest, file_id: int) -> HttpRespon
         raise Http404("This campaign has no form yet.")
     asked = number((posted or request.GET).get("form"))
     chosen = file.campaign.forms.filter(pk=asked).first() if asked else None
-    form = compiled_form(file.campaign_id, (chosen or first).pk)
+    form = compiled_form(file.campaign.pk, (chosen or first).pk)
     if form is None:
         raise Http404("This campaign has no such form.")
     # What was chosen on the page goes before what is offered, as far as it was chosen for this form.

@@ -16,7 +16,13 @@ class ImportFile(models.Model):
         CSV = "csv", "CSV"
         XLSX = "xlsx", "XLSX"
 
-    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="import_files")
+    campaign = models.ForeignKey(
+        Campaign,
+        models.CASCADE,
+        null=True,
+        related_name="import_files",
+        help_text="Whose leads these are. None: values for a list.",
+    )
     name = models.CharField(max_length=255)
     size = models.PositiveBigIntegerField()
     digest = models.CharField(max_length=64, help_text="SHA-256 of its bytes: the same file twice makes no lead twice.")

@@ -1,0 +1,292 @@
+"""Lists of values: filled from files, in batches and in the background; searched, changed one by one, and given out.
+
+What is replaced is filled beside what is in force (a new generation) and takes its place at once, so no job ever sees half a list.
+What was in force before is deleted by the sweeper. Of a suppression list nothing is kept in clear: values are hashed as they are
+read, and the file is deleted with the last of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, Max, OuterRef
+from django.utils import timezone
+
+from integrations.kit.lists import LIST_KINDS, ListKind, suppression_lookups
+from integrations.list_files import Entry, entries, last_of_each, rows_counted, value_problem
+from integrations.models import ValueList, ValueListItem
+from leads.activity import AT_WORK, ActivityError, Kind, Result, activity_start, items_insert
+from leads.database import insert_rows
+from leads.import_files import Upload, all_rows, import_upload
+from leads.models import Activity, ActivityItem, ImportFile, ItemState
+from leads.tables import Unreadable, csv_line, layout_detect, table_rows
+
+NAME = "list_import"
+BATCH = 5_000
+TIDIED_AT_ONCE = 20_000
+_KEPT_WRONG = 10_000
+_COLUMNS = ("list", "generation", "key", "value")
+
+
+class ListError(Exception):
+    """What can't be done with a list, in words."""
+
+
+@dataclass(slots=True)
+class ListImported:
+    """What a file came to: rows read, keys that are new, keys that were there, and (row, words) of what is wrong."""
+
+    read: int = 0
+    added: int = 0
+    known: int = 0
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+
+
+def list_kind(value_list: ValueList) -> ListKind:
+    """What kind of list this is."""
+    return LIST_KINDS[value_list.kind]
+
+
+def list_import(
+    value_list: ValueList, file: BinaryIO, *, replace: bool = False, column: int | None = None
+) -> ListImported:
+    """Fill a list from an open file at once, in a transaction for each batch. Unreadable before anything is changed.
+
+    `column` (0 is the first) has the values, where a file has several; a look-up table has its keys in the first column and what
+    they stand for in the second.
+    """
+    kind, layout = list_kind(value_list), layout_detect(file)
+    rows_counted(kind, table_rows(file, layout), column=column, most=settings.LIST_MAX_VALUES)
+    came = ListImported()
+    generation = _generation(value_list, replace)
+    found = entries(kind, table_rows(file, layout), column=column)
+    while batch := list(islice(found, BATCH)):
+        with transaction.atomic():
+            _take(value_list, generation, batch, came)
+    list_put_in_force(value_list, generation)
+    return came
+
+
+def list_import_start(
+    value_list: ValueList,
+    upload: Upload,
+    *,
+    name: str,
+    by: str,
+    token: str = "",
+    replace: bool = False,
+    column: int | None = None,
+) -> Activity:
+    """Fill a list from an uploaded file in the background. The whole file is read first: Unreadable says where and what to do.
+
+    The activity's `done` are the good rows; each bad one is an item of it, by its number in the file, with words and without what
+    stands in it.
+    """
+    file = import_upload(upload, name=name, campaign=None, by=by)
+    try:
+        count = rows_counted(list_kind(value_list), all_rows(file), column=column, most=settings.LIST_MAX_VALUES)
+    except Unreadable:
+        file.delete()
+        raise
+    params = {
+        "list": value_list.pk,
+        "name": name,
+        "file": file.pk,
+        "replace": replace,
+        "column": column,
+        "rows": count,
+        "generation": _generation(value_list, replace),
+        "encoding": file.encoding,
+    }
+    return activity_start(NAME, params, by=by, token=token)
+
+
+class _Filling:
+    """Reads a file from where the activity has come to; stays open for one worker's turn."""
+
+    def __init__(self) -> None:
+        self._entries: Iterator[Entry] | None = None
+        self._read_to = 0
+
+    def __call__(self, activity: Activity) -> bool:
+        params = activity.params
+        value_list = ValueList.objects.filter(pk=params["list"]).first()
+        file = ImportFile.objects.filter(pk=params["file"]).first()
+        if value_list is None or file is None:
+            raise ActivityError(
+                "The list was removed meanwhile." if file else "The file is not kept any more. Upload it again."
+            )
+        if self._entries is None or self._read_to != activity.prepared_to:
+            try:
+                self._entries = entries(list_kind(value_list), all_rows(file), column=params["column"])
+                self._entries = (entry for entry in self._entries if entry.row > activity.prepared_to)
+            except Unreadable as error:
+                raise ActivityError(str(error)) from None
+        batch = list(islice(self._entries, BATCH))
+        if not batch:
+            list_put_in_force(value_list, params["generation"])
+            file.delete()
+            return False
+        came = ListImported()
+        try:
+            _take(value_list, params["generation"], batch, came)
+        except ListError as error:
+            raise ActivityError(str(error)) from None
+        kept = max(0, _KEPT_WRONG - activity.failed)
+        items_insert([(activity.pk, row, None, ItemState.FAILED, words, None) for row, words in came.wrong[:kept]])
+        activity.total += came.read
+        activity.done += came.read - len(came.wrong)
+        activity.failed += len(came.wrong)
+        counts = {name: params.get(name, 0) + getattr(came, name) for name in ("added", "known")}
+        activity.params = {**params, **counts}
+        self._read_to = activity.prepared_to = batch[-1].row
+        return True
+
+
+def _again(_activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int, Result]:
+    words = "Mend this row in the file, and upload it again."
+    return {item.pk: Result(ItemState.SKIPPED, words) for item in items}
+
+
+KIND = Kind(NAME, "Fill list", _Filling, _again)
+
+
+def list_failures_csv(activity: Activity) -> Iterator[str]:
+    """The rows that were left out, with their number in the file and what is wrong. What stands in them is not kept."""
+    yield csv_line(["Row in the file", "What is wrong"])
+    failed = ActivityItem.objects.filter(activity=activity, state=ItemState.FAILED).order_by("subject")
+    for row, words in failed.values_list("subject", "words").iterator(1_000):
+        yield csv_line([str(row), words])
+
+
+def list_export(value_list: ValueList) -> Iterator[str]:
+    """A list as CSV in pieces: its keys in normal form (of a suppression list: hashes), and what they stand for."""
+    kind = list_kind(value_list)
+    yield csv_line(
+        ["key", "value"] if kind.has_value else [{"domains": "domain", "suppression": "hash"}.get(kind.name, "value")]
+    )
+    for key, value in list_items(value_list).order_by("key").values_list("key", "value").iterator(2_000):
+        yield csv_line([key, value] if kind.has_value else [key])
+
+
+def list_items(value_list: ValueList) -> Any:
+    """The entries that are in force, as a query."""
+    return ValueListItem.objects.filter(list=value_list, generation=value_list.generation)
+
+
+def list_find(value_list: ValueList, text: str, most: int = 100) -> list[ValueListItem]:
+    """The entries that have a text in them, as a person looks for them; on a suppression list those of exactly this value."""
+    found = list_items(value_list).order_by("key")
+    if not text.strip():
+        return list(found[:most])
+    kind = list_kind(value_list)
+    if kind.hashed:
+        return list(found.filter(key__in=[kind.key(text), *suppression_lookups(text)])[:most])
+    return list(found.filter(key__contains=kind.key(text))[:most])
+
+
+def list_add(value_list: ValueList, text: str, value: str = "") -> bool:
+    """Put one entry on a list; False where its key is there already (a look-up table takes the new value). ListError."""
+    kind = list_kind(value_list)
+    if wrong := value_problem(kind, text):
+        raise ListError(wrong)
+    if kind.has_value and not value.strip():
+        raise ListError("Say what it stands for.")
+    came = ListImported()
+    with transaction.atomic():
+        entry = Entry(1, kind.key(text), value.strip() if kind.has_value else "")
+        _take(value_list, value_list.generation, [entry], came)
+    return came.added == 1
+
+
+def list_remove(value_list: ValueList, item_ids: Sequence[int]) -> int:
+    """Take entries off a list; how many that were."""
+    with transaction.atomic():
+        removed: int = list_items(value_list).filter(pk__in=item_ids).delete()[0]
+        ValueList.objects.filter(pk=value_list.pk).update(count=F("count") - removed, updated_at=timezone.now())
+    return removed
+
+
+def list_replace(value_list: ValueList, found: Mapping[str, str]) -> None:
+    """Put these entries (as they were written, and what they stand for) in the place of all others, in one transaction."""
+    kind = list_kind(value_list)
+    made = [Entry(row, kind.key(text), value) for row, (text, value) in enumerate(found.items(), 1) if kind.key(text)]
+    with transaction.atomic():
+        generation = _generation(value_list, replace=True)
+        for start in range(0, len(made), BATCH):
+            _take(value_list, generation, made[start : start + BATCH], ListImported())
+        list_put_in_force(value_list, generation)
+
+
+def list_put_in_force(value_list: ValueList, generation: int) -> None:
+    """What was filled is what jobs look values up in from now on."""
+    with transaction.atomic():
+        held = ValueList.objects.select_for_update().get(pk=value_list.pk)
+        if generation != held.generation:
+            count = ValueListItem.objects.filter(list=held, generation=generation).count()
+            ValueList.objects.filter(pk=held.pk).update(generation=generation, count=count, updated_at=timezone.now())
+    value_list.refresh_from_db()
+
+
+def lists_tidy() -> int:
+    """Delete entries that are in force no more, some at once, and files whose filling has ended; how many entries that were."""
+    _files_tidy()
+    gone = 0
+    old = ValueListItem.objects.filter(list=OuterRef("pk"), generation__lt=OuterRef("generation"))
+    for pk, generation in ValueList.objects.filter(Exists(old)).values_list("pk", "generation"):
+        behind = ValueListItem.objects.filter(list=pk, generation__lt=generation)
+        ids = list(behind.values_list("pk", flat=True)[: TIDIED_AT_ONCE - gone])
+        if ids:
+            gone += behind.filter(pk__gte=min(ids), pk__lte=max(ids)).delete()[0]
+        if gone >= TIDIED_AT_ONCE:
+            break
+    return gone
+
+
+def _files_tidy() -> None:
+    before = timezone.now() - dt.timedelta(minutes=5)
+    for file_id in list(ImportFile.objects.filter(campaign=None, created_at__lt=before).values_list("pk", flat=True)):
+        if not Activity.objects.filter(kind=NAME, state__in=AT_WORK, params__file=file_id).exists():
+            ImportFile.objects.filter(pk=file_id).delete()
+
+
+def _generation(value_list: ValueList, replace: bool) -> int:
+    """The one in force, or one that nothing was ever filled into."""
+    if not replace:
+        return value_list.generation
+    last = ValueListItem.objects.filter(list=value_list).aggregate(last=Max("generation"))["last"]
+    return max(value_list.generation, last or 0) + 1
+
+
+def _take(value_list: ValueList, generation: int, batch: Sequence[Entry], came: ListImported) -> None:
+    """Write a batch of entries, in the caller's transaction. ListError where the list would have too many."""
+    found = last_of_each(batch)
+    rows = [(value_list.pk, generation, key, value) for key, value in found.items()]
+    if list_kind(value_list).has_value and rows:
+        there = ValueListItem.objects.filter(list=value_list, generation=generation)
+        known = there.filter(key__in=[row[2] for row in rows]).count()
+        insert_rows(
+            ValueListItem, _COLUMNS, rows, on_conflict="(list_id, generation, key) DO UPDATE SET value = excluded.value"
+        )
+        added = len(rows) - known
+    else:
+        added = len(insert_rows(ValueListItem, _COLUMNS, rows, on_conflict="DO NOTHING", returning=["id"]))
+    if generation == value_list.generation:
+        held = ValueList.objects.filter(pk=value_list.pk)
+        held.update(count=F("count") + added, updated_at=timezone.now())
+        if (total := held.values_list("count", flat=True)[0]) > settings.LIST_MAX_VALUES:
+            raise ListError(
+                f"The list would have {total:,} values, and {settings.LIST_MAX_VALUES:,} are the most. "
+                "Make a second list, and a second job that looks into it."
+            )
+    wrong = [(entry.row, entry.wrong) for entry in batch if entry.wrong]
+    came.read += len(batch)
+    came.added += added
+    came.known += len(batch) - len(wrong) - added
+    came.wrong += wrong[: max(0, _KEPT_WRONG - len(came.wrong))]
