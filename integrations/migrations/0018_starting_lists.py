@@ -28,6 +28,6 @@ def fill(apps: Any, _schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("integrations", "0016_judging")]
+    dependencies = [("integrations", "0017_room_under_caps")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("leads", "0014_what_is_held"),
+        ("leads", "0015_publisher_links"),
     ]
 
     operations = [
