@@ -74,9 +74,9 @@ class Cleaned(NamedTuple):
     visitor: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledForm:
-    """A form version, ready to check posts."""
+    """A form version, ready to check posts. It is itself alone, so that what is made of it can be kept by it."""
 
     id: int
     name: str
