@@ -11,7 +11,8 @@ from typing import NamedTuple
 from django.db.models import Q
 
 from leads.batcher import Batcher
-from leads.database import insert_rows
+from leads.database import insert_rows, uuid7
+from leads.forms import Cleaned, CompiledForm
 from leads.models import Happening, Lead
 from leads.models.lead import Status
 from leads.outbox import About, outbox_add, outbox_wanted
@@ -43,6 +44,38 @@ class LeadRow(NamedTuple):
 
 
 COLUMNS = tuple(name.removesuffix("_id") for name in LeadRow._fields)
+
+
+def row_of(
+    form: CompiledForm,
+    cleaned: Cleaned,
+    *,
+    campaign_id: int,
+    publisher_id: int,
+    link_id: int | None,
+    test: bool,
+    ip: str | None,
+    key: str | None,
+    digest: str,
+) -> LeadRow:
+    """The row of a lead that was posted with this form and found good; `key` is its idempotency key, None without one."""
+    return LeadRow(
+        hash=uuid7(),
+        campaign_id=campaign_id,
+        publisher_id=publisher_id,
+        form_id=form.id,
+        form_version=form.version,
+        link_id=link_id,
+        values=cleaned.values,
+        status=Status.TEST.value if test else Status.PENDING.value,
+        ip=ip,
+        idempotency_key=key,
+        body_digest=digest,
+        sync_subdomain=cleaned.sync_subdomain,
+        sync_token=cleaned.sync_token,
+        email_key=form.email_key(cleaned.values),
+        visitor=cleaned.visitor,
+    )
 
 
 class Received(NamedTuple):

@@ -178,7 +178,7 @@ class Route:
         self.pattern = re.compile(_PLACEHOLDER.sub(_group, path))
 
 
-_PLACEHOLDER = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[\d,]+\})+))?\}")
 
 
 def _group(match: re.Match[str]) -> str:

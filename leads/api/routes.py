@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leads.api import receiving
 from leads.api.openapi import Hot
 
-HOT: tuple[Hot, ...] = ()
+HOT: tuple[Hot, ...] = (*receiving.HOT,)

@@ -20,14 +20,17 @@ from leads.web import Application, Handler, Refusal, Request, Response, Route, d
 
 def partner_pattern(routes: Sequence[Hot]) -> re.Pattern[str]:
     """What the paths of these routes match, whatever the method: what matches is answered here, never by a view."""
-    return re.compile(
-        "|".join(f"(?:{Route([hot.method], hot.pattern, _served(hot)).pattern.pattern})" for hot in routes) or r"(?!)"
-    )
+    patterns = {re.sub(r"\?P<\w+>", "?:", each.pattern.pattern) for each in _routes(routes)}
+    return re.compile("|".join(f"(?:{pattern})" for pattern in sorted(patterns)))
 
 
 def partner_application(routes: Sequence[Hot]) -> Application:
     """An ASGI application over these routes."""
-    return dispatch([Route([hot.method], hot.pattern, _served(hot)) for hot in routes], shape=as_problem)
+    return dispatch(_routes(routes), shape=as_problem)
+
+
+def _routes(routes: Sequence[Hot]) -> list[Route]:
+    return [Route([hot.method], hot.pattern, _served(hot)) for hot in routes]
 
 
 def _served(hot: Hot) -> Handler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from leads.api import keys, problem_types
+from leads.api import keys, leads, problem_types
 from leads.api.addresses import LeadConverter, RowConverter
 
 register_converter(RowConverter, "row")
@@ -15,6 +15,7 @@ urlpatterns = [
     path("keys/own", keys.OwnKeyView.as_view()),
     path("keys/<row:key_id>", keys.KeyView.as_view()),
     path("keys/<row:key_id>/rotate", keys.KeyRotateView.as_view()),
+    path("leads", leads.LeadsView.as_view()),
     path("problems", problem_types.ProblemTypesView.as_view()),
     path("problems/<slug:slug>", problem_types.ProblemTypeView.as_view()),
 ]

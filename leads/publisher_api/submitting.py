@@ -8,10 +8,8 @@ from django.db import IntegrityError
 from leads import intake, pool
 from leads.batcher import Overloaded
 from leads.catalog import CampaignEntry
-from leads.database import uuid7
-from leads.forms import Cleaned, CompiledForm, FieldError, clean
+from leads.forms import FieldError, clean
 from leads.intake import KeyReused, LeadRow, Received
-from leads.models.lead import Status
 from leads.publisher_api import answers
 from leads.web import Refusal, Request, overloaded
 
@@ -47,37 +45,17 @@ async def lead_submit(
             return first.lead_id
         raise
     return await _receive(
-        _row(request, campaign.id, publisher_id, form, link_id, cleaned, test, key, digest),
-    )
-
-
-def _row(
-    request: Request,
-    campaign_id: int,
-    publisher_id: int,
-    form: CompiledForm,
-    link_id: int | None,
-    cleaned: Cleaned,
-    test: bool,
-    key: str,
-    digest: str,
-) -> LeadRow:
-    return LeadRow(
-        hash=uuid7(),
-        campaign_id=campaign_id,
-        publisher_id=publisher_id,
-        form_id=form.id,
-        form_version=form.version,
-        link_id=link_id,
-        values=cleaned.values,
-        status=Status.TEST.value if test else Status.PENDING.value,
-        ip=request.client_ip,
-        idempotency_key=key or None,
-        body_digest=digest,
-        sync_subdomain=cleaned.sync_subdomain,
-        sync_token=cleaned.sync_token,
-        email_key=form.email_key(cleaned.values),
-        visitor=cleaned.visitor,
+        intake.row_of(
+            form,
+            cleaned,
+            campaign_id=campaign.id,
+            publisher_id=publisher_id,
+            link_id=link_id,
+            test=test,
+            ip=request.client_ip,
+            key=key or None,
+            digest=digest,
+        )
     )
 
 
