@@ -1,0 +1,137 @@
+"""What a job reads and adds, and what keeps it from judging: its kind is gone, its settings make no sense, or a field or a list
+that it reads was removed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import F
+
+from integrations.kit.conditions import conditions_fields
+from integrations.kit.job_registry import job_kinds
+from integrations.kit.jobs import BadSetting, Enriching, JobKind, QualityCheck
+from integrations.models import Job, ValueList
+from leads.models import Field
+
+KEPT = 2_000
+
+
+def campaigns_inputs(campaign_ids: Collection[int]) -> Mapping[int, dict[str, str]]:
+    """The inputs of each campaign's forms, key to what people call it; one query, however many campaigns."""
+    found: dict[int, dict[str, str]] = {pk: {} for pk in campaign_ids}
+    rows = Field.objects.filter(form__campaigns__in=list(campaign_ids), enabled=True)
+    for entry in rows.annotate(campaign=F("form__campaigns")).order_by("form_id", "position", "id"):
+        of_campaign = found[entry.campaign]
+        for key in entry.inputs:
+            part = f" ({key.rpartition('.')[2]})" if key != entry.name else ""
+            of_campaign.setdefault(key, f"{entry.label or entry.name}{part}")
+    return found
+
+
+@lru_cache(maxsize=KEPT)
+def _compiled(slug: str, settings: str) -> QualityCheck | Enriching | BadSetting:
+    """A kind with settings (as JSON), or what is wrong with them. Kept, for expressions are tried out as they are compiled."""
+    try:
+        return job_kinds()[slug].compile(json.loads(settings))
+    except BadSetting as bad:
+        return bad.with_traceback(None)
+
+
+def _compile(job: Job) -> QualityCheck | Enriching | BadSetting:
+    return _compiled(job.kind, json.dumps(job.settings, sort_keys=True))
+
+
+def job_adds(job: Job) -> tuple[str, ...]:
+    """The names of the values that an enrichment job adds."""
+    kind = job_kinds().get(job.kind)
+    if kind is None or kind.manifest.tab != "enrichment":
+        return ()
+    compiled = _compile(job)
+    return compiled.adds if isinstance(compiled, Enriching) else ()
+
+
+def inputs_before(job: Job, jobs: Iterable[Job], own: Mapping[str, str]) -> dict[str, str]:
+    """What a job may read: the inputs of the campaign's forms, and what is added before it is its turn.
+
+    Enrichment runs in its order, and all of it before any quality job.
+    """
+    kind = job_kinds().get(job.kind)
+    judges = kind is None or kind.manifest.tab == "quality"
+    offered = dict(own)
+    for other in jobs:
+        if other.pk == job.pk or not (judges or (other.position, other.pk or 0) < (job.position, job.pk or 0)):
+            continue
+        for name in job_adds(other):
+            offered.setdefault(name, f"{name} (added by {other.name})")
+    return offered
+
+
+def job_reads(kind: JobKind, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The input keys that a job of this kind with these settings reads."""
+    if kind.manifest.fields is not None:
+        return kind.manifest.fields(settings)
+    found: list[str] = []
+    for box in kind.manifest.settings:
+        value = settings.get(box.name)
+        if box.type == "field" and isinstance(value, str) and value:
+            found.append(value)
+        elif box.type == "fields" and isinstance(value, list | tuple):
+            found += [key for key in value if isinstance(key, str) and key]
+        elif box.type == "conditions":
+            found += conditions_fields(value)
+    return tuple(dict.fromkeys(found))
+
+
+def job_lists(kind: JobKind, settings: Mapping[str, Any]) -> tuple[int, ...]:
+    """The ids of the lists that a job looks values up in."""
+    values = (settings.get(box.name) for box in kind.manifest.settings if box.type == "list")
+    return tuple(value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def jobs_problems(jobs: Sequence[Job]) -> Mapping[int, str]:
+    """Job to what a person has to mend before it can judge, in words; three queries, however many jobs and campaigns."""
+    by_campaign: dict[int, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_campaign[job.campaign_id].append(job)
+    if not by_campaign:
+        return {}
+    inputs = campaigns_inputs(by_campaign.keys())
+    neighbours: dict[int, list[Job]] = defaultdict(list)
+    for job in Job.objects.filter(campaign__in=list(by_campaign)):
+        neighbours[job.campaign_id].append(job)
+    kinds = job_kinds()
+    wanted = {pk for job in jobs if job.kind in kinds for pk in job_lists(kinds[job.kind], job.settings)}
+    lists = set(ValueList.objects.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    found = {}
+    for campaign_id, its_jobs in by_campaign.items():
+        for job in its_jobs:
+            known = inputs_before(job, neighbours[campaign_id], inputs[campaign_id])
+            if words := job_problem(job, known, lists):
+                found[job.pk] = words
+    return found
+
+
+def job_problem(job: Job, inputs: Collection[str], lists: Collection[int]) -> str:
+    """What is to be mended before this job can judge; "" where nothing is. `inputs` and `lists` are those that there are."""
+    kind = job_kinds().get(job.kind)
+    if kind is None:
+        return f"This portal has no kind of job “{job.kind}” any more. Remove it."
+    if isinstance(bad := _compile(job), BadSetting):
+        labels = {box.name: box.label for box in kind.manifest.settings}
+        label = labels.get(bad.name, "")
+        return f"{label}: {bad.words}" if label else bad.words
+    reads = [*job_reads(kind, job.settings), *([job.when_field] if job.group_id and job.when_field else [])]
+    if gone := [key for key in dict.fromkeys(reads) if key not in inputs]:
+        names = " and ".join(f"“{key}”" for key in gone[:3])
+        one = len(gone) == 1
+        return (
+            f"The field{'' if one else 's'} {names} {'is' if one else 'are'} no longer on the campaign’s forms. "
+            "Choose another one, or put it back on the form."
+        )
+    if any(pk not in lists for pk in job_lists(kind, job.settings)):
+        return "The list that it looks values up in was removed. Choose another one."
+    return ""
