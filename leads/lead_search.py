@@ -35,6 +35,10 @@ class LeadSearch:
     flag: str = ""
     """A flag, or "none" for those without."""
     reason_code: str = ""
+    held: str = ""
+    """Why it waits, as Lead.held has it."""
+    failed_job: int | None = None
+    """The id of a job that it did not pass."""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
 
@@ -46,13 +50,28 @@ class LeadSearch:
             "form": self.form_id,
             "status": self.status,
             "reason_code": self.reason_code,
+            "held": self.held,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
         }
         found = Lead.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
         if self.flag:
             found = found.filter(flag="" if self.flag == "none" else self.flag)
+        if self.held:
+            # Said twice, so that a partial index is seen to hold all that can be found.
+            found = found.filter(held__gt="")
+        if self.failed_job:
+            found = _failed(found, self.failed_job)
         return leads_with_text(found, self.text)
+
+
+def _failed(leads: QuerySet[Lead], job_id: int) -> QuerySet[Lead]:
+    """Those that a job turned down. SQLite can't look into JSON lists: there the job stands first in each entry's text."""
+    if connection.vendor != "sqlite":
+        return leads.filter(failed_jobs__contains=[{"job": job_id}])
+    return leads.annotate(failed_text=Cast("failed_jobs", TextField())).filter(
+        failed_text__contains=f'{{"job": {job_id},'
+    )
 
 
 def leads_with_text(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:

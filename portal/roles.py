@@ -19,6 +19,7 @@ _READ = (
     "leads.audience", "integrations.audiencesync",
     "integrations.integration", "integrations.delivery", "integrations.statusupdate",
     "integrations.mappingversion", "integrations.reasontranslation", "integrations.notice",
+    "integrations.job", "integrations.jobgroup", "integrations.valuelist", "integrations.valuelistitem",
 )  # fmt: skip
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
@@ -26,6 +27,7 @@ _KEPT = (
     "leads.source", "leads.audience", "integrations.audiencesync", "leads.subscription",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
     "integrations.reasontranslation", "integrations.noticetarget",
+    "integrations.job", "integrations.jobgroup", "integrations.valuelist", "integrations.valuelistitem",
 )  # fmt: skip
 # Flagged, released, sent again: never made or removed by hand.
 _WORKED = ("leads.lead", "integrations.delivery")
@@ -34,6 +36,7 @@ _REMOVED = (
     "leads.campaignpublisher", "leads.link", "leads.field", "leads.reasoncode", "leads.apikey",
     "integrations.integration", "integrations.fieldmapping", "integrations.reasontranslation",
     "integrations.noticetarget", "leads.subscription",
+    "integrations.job", "integrations.jobgroup", "integrations.valuelist", "integrations.valuelistitem",
 )  # fmt: skip
 
 

@@ -14,11 +14,13 @@ from integrations.admin import (
     status_updates,
     webhooks,
 )
+from integrations.admin.judging import configure
 
 __all__ = [
     "activity",
     "audiences",
     "campaigns",
+    "configure",
     "deliveries",
     "integrations",
     "leads",

@@ -1,30 +1,45 @@
-"""Adding an integration to a campaign: the box under [+ Add] that filters as one types, and the plain page behind it."""
+"""Adding a row to a campaign's Processr: the box under [+ Add] that filters as one types, and the plain page behind it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from integrations.kit.contract import Connector, Manifest
+from integrations.arranging import job_add, name_free
+from integrations.kit.job_registry import job_kinds_find
+from integrations.kit.jobs import Tab
 from integrations.kit.registry import connectors, find
 from integrations.models import Integration
 from leads.models import Campaign
 
 SEARCH_CHARS = 100
-NAME_CHARS = 200
+
+
+class Manifest(Protocol):
+    """What a connector's manifest and that of a kind of job have both."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def former_names(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A connector as the box shows it: its mark (two letters on a colour of its own), its name, and one line."""
+    """What can be added, as the box shows it: its mark (two letters on a colour of its own), its name, and one line."""
 
     manifest: Manifest
     letters: str
@@ -37,6 +52,24 @@ class Offer:
         return f"Formerly {former[0]}." if former else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the box of one tab offers. `key` is the tab's word in addresses, `noun` what is chosen.
+
+    `find` has what is offered for a text, the best match first; `add` makes the row, or raises KeyError for a slug that is
+    not on offer.
+    """
+
+    key: str
+    title: str
+    noun: str
+    right: str
+    find: Callable[[str], Sequence[Manifest]]
+    add: Callable[[Campaign, str], Model]
+    change: str
+    """The name of the address of Configure."""
+
+
 def offer(manifest: Manifest) -> Offer:
     words = manifest.name.split()
     letters = "".join(word[0] for word in words[:2]) if len(words) > 1 else manifest.name[:2]
@@ -44,37 +77,52 @@ def offer(manifest: Manifest) -> Offer:
     return Offer(manifest, letters.upper(), hue)
 
 
-def offers(text: str = "") -> list[Offer]:
-    """What is on offer for what was typed, the best match first."""
-    return [offer(found.manifest) for found in find(text[:SEARCH_CHARS])]
+def shelf_context(shelf: Shelf, text: str = "") -> dict[str, Any]:
+    """What the box shows for what was typed."""
+    return {"shelf": shelf, "offers": [offer(each) for each in shelf.find(text[:SEARCH_CHARS])], "q": text}
 
 
-def add_page(model_admin: Any, request: HttpRequest, campaign: Campaign) -> HttpResponse:
-    """The list of connectors, filtered; POST makes the integration (connector, or `first` of those that match q)."""
+def add_page(model_admin: Any, request: HttpRequest, campaign: Campaign, shelf: Shelf) -> HttpResponse:
+    """What is on offer, filtered; POST makes the row (`offer`, or the first of those that match q)."""
+    if not request.user.has_perm(shelf.right):
+        raise PermissionDenied
     text = (request.POST if request.method == "POST" else request.GET).get("q", "")[:SEARCH_CHARS]
-    found = find(text)
-    chosen = _chosen(request, found) if request.method == "POST" else None
-    if chosen is not None:
-        integration = integration_add(campaign, chosen)
-        model_admin.log_addition(request, integration, [{"added": {}}])
-        return HttpResponseRedirect(reverse("admin:integrations_integration_change", args=[integration.pk]))
-    context = {"offers": [offer(each.manifest) for each in found], "q": text, "campaign": campaign}
+    if request.method == "POST" and (slug := _chosen(request, shelf, text)):
+        try:
+            made = shelf.add(campaign, slug)
+        except KeyError:
+            raise Http404(f"There is no {shelf.noun} {slug}.") from None
+        model_admin.log_addition(request, made, [{"added": {}}])
+        return HttpResponseRedirect(reverse(shelf.change, args=[made.pk]))
+    context = {**shelf_context(shelf, text), "campaign": campaign}
     if request.headers.get("HX-Request"):
         return TemplateResponse(request, "console/campaign/offers.html", context)
     return model_admin.tab(request, campaign, "processr", {**context, "page": "add"})  # type: ignore[no-any-return]
 
 
-def _chosen(request: HttpRequest, found: Sequence[Connector]) -> Connector | None:
-    if slug := request.POST.get("connector", ""):
-        connector = connectors().get(slug)
-        if connector is None or not connector.manifest.offered:
-            raise Http404(f"There is no connector {slug}.")
-        return connector
-    return found[0] if found and request.POST.get("q", "").strip() else None
+def _chosen(request: HttpRequest, shelf: Shelf, text: str) -> str:
+    if slug := request.POST.get("offer", ""):
+        return slug
+    matching = shelf.find(text) if text.strip() else ()
+    return matching[0].slug if matching else ""
 
 
-def integration_add(campaign: Campaign, connector: Connector) -> Integration:
+def _connectors_found(text: str) -> Sequence[Manifest]:
+    return [connector.manifest for connector in find(text)]
+
+
+def _kinds_found(tab: Tab) -> Callable[[str], Sequence[Manifest]]:
+    def find_kinds(text: str) -> Sequence[Manifest]:
+        return [kind.manifest for kind in job_kinds_find(text, tab)]
+
+    return find_kinds
+
+
+def integration_add(campaign: Campaign, slug: str) -> Integration:
     """A new integration under the connector's name, with a number where that is taken; last in the campaign's order."""
+    connector = connectors()[slug]
+    if not connector.manifest.offered:
+        raise KeyError(slug)
     while True:
         rows = Integration.objects.filter(campaign=campaign)
         taken = set(rows.values_list("name", flat=True))
@@ -82,7 +130,7 @@ def integration_add(campaign: Campaign, connector: Connector) -> Integration:
         made = Integration(
             campaign=campaign,
             connector=connector.manifest.slug,
-            name=_free(connector.manifest.name, taken),
+            name=name_free(connector.manifest.name, taken),
             position=last + 1,
         )
         try:
@@ -93,10 +141,26 @@ def integration_add(campaign: Campaign, connector: Connector) -> Integration:
         return made
 
 
-def _free(name: str, taken: set[str]) -> str:
-    name = name[: NAME_CHARS - 5]
-    return next(
-        each
-        for number in range(1, len(taken) + 2)
-        if (each := name if number == 1 else f"{name} {number}") not in taken
+INTEGRATIONS = Shelf(
+    key="integrations",
+    title="Add an integration",
+    noun="connector",
+    right="integrations.add_integration",
+    find=_connectors_found,
+    add=integration_add,
+    change="admin:integrations_integration_change",
+)
+
+
+def _jobs(key: str, title: str, tab: Tab) -> Shelf:
+    return Shelf(key, title, "job", "integrations.add_job", _kinds_found(tab), job_add, "admin:integrations_job_change")
+
+
+SHELVES = {
+    shelf.key: shelf
+    for shelf in (
+        _jobs("quality-assurance", "Add a quality job", "quality"),
+        _jobs("enrichment", "Add an enrichment job", "enrichment"),
+        INTEGRATIONS,
     )
+}

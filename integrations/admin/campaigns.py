@@ -14,14 +14,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from integrations.admin.adding import add_page, offer, offers
+from integrations.admin.adding import INTEGRATIONS, SHELVES, add_page, offer, shelf_context
 from integrations.admin.job_actions import Said, job_do, remove_page, rename_page
 from integrations.admin.jobs import standings
+from integrations.admin.judging.statistics import failures_chart
+from integrations.admin.judging.tab import jobs_counted, jobs_tab, lets_out_save
+from integrations.admin.judging.urls import judging_urls
 from integrations.admin.needs import needs
 from integrations.admin.overview import overview
 from integrations.admin.tallies import job_numbers
 from integrations.kit.registry import connectors
-from integrations.models import Delivery, Integration
+from integrations.models import Delivery, Integration, Job, JobGroup
 from leads.admin.campaigns import CampaignAdmin
 from leads.admin.charts import lasting
 from leads.models import Campaign
@@ -39,21 +42,26 @@ class DeliveringCampaignAdmin(CampaignAdmin):
         wrap, jobs = self.admin_site.admin_view, "<int:campaign_id>/processr/integrations"
         return [
             path("<int:campaign_id>/processr/", wrap(self.processr_view), name="leads_campaign_processr"),
-            path(f"{jobs}/add/", wrap(self.add_job_view), name="leads_campaign_add_job"),
+            *judging_urls(self),
+            path("<int:campaign_id>/processr/<slug:kind>/add/", wrap(self.add_job_view), name="leads_campaign_add_job"),
             path(f"{jobs}/<int:job_id>/<slug:do>/", wrap(self.job_view), name="leads_campaign_job"),
             path("<int:campaign_id>/processr/<slug:kind>/", wrap(self.processr_view), name="leads_campaign_jobs"),
             *super().get_urls(),
         ]
 
     def history_about(self, row: Any) -> list[tuple[type[Model], Iterable[Any]]]:
-        """Its own entries, and those of its integrations."""
-        jobs = Integration.objects.filter(campaign=row.pk, managed=False).values_list("pk", flat=True)
-        return [*super().history_about(row), (Integration, list(jobs))]
+        """Its own entries, and those of what stands in its Processr."""
+        integrations = Integration.objects.filter(campaign=row.pk, managed=False).values_list("pk", flat=True)
+        jobs, groups = row.jobs.values_list("pk", flat=True), row.job_groups.values_list("pk", flat=True)
+        of_processr = [(Integration, list(integrations)), (Job, list(jobs)), (JobGroup, list(groups))]
+        return [*super().history_about(row), *of_processr]
 
     def overview_context(self, request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         jobs = list(_jobs(campaign))
         found = overview(campaign.pk, integrations=jobs) if self._may(request, "lead") else {}
         states = standings(jobs)
+        if found and (chart := failures_chart(campaign)) is not None:
+            found["charts"] = [*found["charts"], chart]
         return {"needs": needs(request.user, campaign), "jobs": [(job, states[job.pk]) for job in jobs], **found}
 
     def processr_view(self, request: HttpRequest, campaign_id: int, kind: str = "integrations") -> HttpResponse:
@@ -61,8 +69,10 @@ class DeliveringCampaignAdmin(CampaignAdmin):
         campaign = self.campaign(request, campaign_id)
         if kind not in dict(KINDS):
             raise Http404
+        if request.method == "POST":
+            return lets_out_save(request, campaign)
         jobs = list(_jobs(campaign).annotate(used=Exists(Delivery.objects.filter(integration=OuterRef("pk")))))
-        counts = {"integrations": len(jobs)}
+        counts = {"integrations": len(jobs), **jobs_counted(campaign)}
         context: dict[str, Any] = {
             "kind": kind,
             "kinds": [
@@ -71,15 +81,17 @@ class DeliveringCampaignAdmin(CampaignAdmin):
             ],
         }
         if kind == "integrations":
-            context |= {"jobs": self._rows(jobs), "offers": offers(), **self._rights(request)}
+            context |= {"jobs": self._rows(jobs), **shelf_context(INTEGRATIONS), **self._rights(request)}
+        else:
+            context |= jobs_tab(request, campaign, kind)
         return self.tab(request, campaign, "processr", context)
 
-    def add_job_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
-        """[+ Add]: a connector is chosen, and Configure opens."""
+    def add_job_view(self, request: HttpRequest, campaign_id: int, kind: str) -> HttpResponse:
+        """[+ Add]: a connector or a kind of job is chosen, and Configure opens."""
         campaign = self.campaign(request, campaign_id)
-        if not request.user.has_perm("integrations.add_integration"):
-            raise PermissionDenied
-        return add_page(self, request, campaign)
+        if kind not in SHELVES:
+            raise Http404
+        return add_page(self, request, campaign, SHELVES[kind])
 
     def job_view(self, request: HttpRequest, campaign_id: int, job_id: int, do: str) -> HttpResponse:
         """Pause, resume, test, rename or remove one integration."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from integrations.models import Delivery, DeliveryState, Integration, VerdictState
+from integrations.arranging import job_tab
+from integrations.models import Delivery, DeliveryState, Integration, Job, VerdictState
 from leads.admin.badges import short
-from leads.admin.filters import Asked
+from leads.admin.filters import Asked, number
 
 NOT_SENT = "none"
 
@@ -28,6 +29,19 @@ class VerdictFilter(Asked):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         return [choice for choice in VerdictState.choices if choice[0]]
+
+
+class FailedJobFilter(Asked):
+    """A job that a lead did not pass."""
+
+    title = "failed job"
+    parameter_name = "failed_job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        jobs = Job.objects.select_related("campaign").order_by("campaign__name", "name").defer("settings")
+        if (campaign := number(request.GET.get("campaign__id__exact"))) is not None:
+            jobs = jobs.filter(campaign=campaign)
+        return [(str(job.pk), f"{job.name} ({job.campaign.name})") for job in jobs if job_tab(job) == "quality"]
 
 
 class IntegrationFilter(Asked):

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from integrations.admin.badges import delivery_badge, verdict_badge
 from integrations.admin.bulk_dialog import allowed, bulk_actions, bulk_urls, chosen_ids, link_to
 from integrations.admin.bulk_forms import LEAD_ASKINGS
-from integrations.admin.filters import DeliveryStateFilter, IntegrationFilter, VerdictFilter
+from integrations.admin.filters import DeliveryStateFilter, FailedJobFilter, IntegrationFilter, VerdictFilter
 from integrations.admin.mend_page import may_mend, mend_link
 from integrations.admin.timeline import activity_entries, delivery_entries, event_entries
 from integrations.mending import mendable
@@ -35,6 +35,7 @@ class DeliveredLeadAdmin(LeadAdmin):
     list_display = ("number", "person", "whose", "judged", "flagged", "sent", "verdict")
     list_filter = (
         *LeadAdmin.list_filter[:-1],
+        FailedJobFilter,
         IntegrationFilter,
         DeliveryStateFilter,
         VerdictFilter,

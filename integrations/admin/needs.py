@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -16,9 +15,10 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from integrations.admin.jobs import CLOSED, is_failing, listed, standings
+from integrations.admin.judging.needs import judging_needs
+from integrations.admin.need import Need, leads_counted
 from integrations.admin.tallies import DAYS, conflicts, in_trouble
 from integrations.models import DeliveryState, Integration, IntegrationState, ReasonTranslation, StatusUpdate
-from leads.admin.badges import SHAPES
 from leads.models import Campaign, ReasonCode
 from leads.rights import without_personal
 
@@ -36,28 +36,12 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One sentence with a button. `rank`: the smaller, the sooner."""
-
-    rank: int
-    tone: str
-    subject: str
-    words: str
-    button: str
-    link: str
-
-    @property
-    def shape(self) -> str:
-        return SHAPES[self.tone]
-
-
 def needs(user: Any, campaign: Campaign | None = None) -> list[Need]:
     """What this person can do something about, the most pressing first; a constant number of bounded queries."""
-    found: list[Need] = []
+    found = judging_needs(user, campaign)
     sees = user.has_perm("integrations.view_delivery") or user.has_perm("integrations.change_delivery")
     if not sees:
-        return found
+        return sorted(found, key=lambda need: need.rank)[:SHOWN]
     rows = Integration.objects.filter(managed=False).exclude(campaign__status=Campaign.Status.ENDED)
     if campaign is not None:
         rows = rows.filter(campaign=campaign)
@@ -90,7 +74,7 @@ def _integrations(rows: Sequence[Integration], waiting: Counter[int], *, named: 
         standing, count = states[row.pk], waiting[row.pk]
         link = reverse("admin:integrations_integration_change", args=[row.pk])
         subject = _name(row, named)
-        held = f"{_leads(count)} {'waits' if count == 1 else 'wait'}"
+        held = f"{leads_counted(count)} {'waits' if count == 1 else 'wait'}"
         if row.state == IntegrationState.NEEDS_A_LOOK:
             words = f"{held}. {standing.cause}" if count else standing.cause
             found.append(Need(0, "bad", subject, words, "Review" if not row.pending_form else "Review change", link))
@@ -157,7 +141,12 @@ def _deliveries(
             because = f": {words}" if words else ""
             found.append(
                 Need(
-                    3 if tone == "bad" else 4, tone, _name(row, named), f"{_leads(share)} {said}{because}", "Look", link
+                    3 if tone == "bad" else 4,
+                    tone,
+                    _name(row, named),
+                    f"{leads_counted(share)} {said}{because}",
+                    "Look",
+                    link,
                 )
             )
     return found
@@ -222,7 +211,3 @@ def _unknown_codes(by_id: dict[int, Integration], *, named: bool) -> list[Need]:
         where = reverse("admin:integrations_reasontranslation_table", args=[pks[0]])
         found.append(Need(7, "off", _name(by_id[pks[0]], named) + others, words, "Translate", where))
     return found
-
-
-def _leads(count: int) -> str:
-    return f"{count:,} lead{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from leads.lead_search import LeadSearch
-from leads.models import Campaign, Flag, Publisher, ReasonCode, Status
+from leads.models import Campaign, Flag, Held, Publisher, ReasonCode, Status
 from leads.skin import DropdownFilter, RangeDateFilter
 
 REASON_CODES_OFFERED = 500
@@ -63,6 +63,8 @@ def lead_search(asked: Mapping[str, Any]) -> LeadSearch:
         status=str(asked.get("status__exact", "")),
         flag=str(asked.get("flag__exact", "")),
         reason_code=str(asked.get("reason_code", "")),
+        held=str(asked.get("held", "")),
+        failed_job=number(asked.get("failed_job")),
         since=since,
         until=until,
     )
@@ -133,6 +135,16 @@ class StatusFilter(Asked):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         return Status.choices
+
+
+class HeldFilter(Asked):
+    """What a lead waits for that was judged and has not gone out."""
+
+    title = "waits"
+    parameter_name = "held"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(value, label.split(":")[0]) for value, label in Held.choices if value]
 
 
 class FlagFilter(Asked):

@@ -47,13 +47,13 @@ def test_the_tab_that_is_open_says_so_and_the_others_are_links(browser_client: C
         assert f'href="{_page(campaign, tab)}" >{name}' in shown
 
 
-def test_quality_assurance_and_enrichment_say_that_there_are_no_such_jobs_and_offer_nothing_that_does_nothing(
+def test_quality_assurance_and_enrichment_say_what_it_means_that_there_is_no_job_and_offer_some(
     browser_client: Client, campaign: Campaign
 ) -> None:
-    for kind, words in (("quality-assurance", "no quality assurance jobs yet"), ("enrichment", "no enrichment jobs")):
+    for kind, words in (("quality-assurance", "No quality job yet"), ("enrichment", "No enrichment job yet")):
         shown = text(browser_client.get(_page(campaign, f"processr/{kind}/")))
         assert words in shown
-        assert "Add</summary>" not in shown
+        assert "Add</summary>" in shown
     assert browser_client.get(_page(campaign, "processr/other/")).status_code == 404
 
 
@@ -175,7 +175,7 @@ def test_what_nothing_is_called_is_said_as_text(browser_client: Client, campaign
 def test_a_choice_makes_the_integration_under_a_free_name_and_leads_to_configure(
     browser_client: Client, campaign: Campaign
 ) -> None:
-    response = browser_client.post(_add(campaign), {"connector": "convertr_connect"})
+    response = browser_client.post(_add(campaign), {"offer": "convertr_connect"})
     first = Integration.objects.get()
     assert response["Location"] == f"/admin/integrations/integration/{first.pk}/change/"
     browser_client.post(_add(campaign), {"q": "enterprise"})
@@ -193,7 +193,7 @@ def test_enter_without_a_match_adds_nothing_and_the_engines_own_connectors_are_n
 ) -> None:
     assert "Nothing is called" in text(browser_client.post(_add(campaign), {"q": "zzz"}))
     assert browser_client.post(_add(campaign), {"q": ""}).status_code == 200
-    assert browser_client.post(_add(campaign), {"connector": "status_sync"}).status_code == 404
+    assert browser_client.post(_add(campaign), {"offer": "status_sync"}).status_code == 404
     assert not Integration.objects.exists()
 
 

@@ -162,7 +162,7 @@ def test_a_viewer_changes_nothing(signed_in_as: Callable[[str], Client], world: 
         (f"{job}/pause/", {}),
         (f"{job}/rename/", {"name": "x"}),
         (f"{job}/remove/", {}),
-        (f"{one}/processr/integrations/add/", {"connector": "convertr_connect"}),
+        (f"{one}/processr/integrations/add/", {"offer": "convertr_connect"}),
         (f"{one}/tracking/", {"action": "make"}),
         (f"{one}/settings/", {"name": "x"}),
         (f"{one}/change/", {"name": "x"}),

@@ -10,7 +10,7 @@
 
   // --- the boxes: each is checked when it is left, or half a second after the last key
   let checkTimer = 0, slowTimer = 0, againTimer = 0, checked = "";
-  const boxes = () => [...(settings?.querySelectorAll("input[name], select[name]") ?? [])];
+  const boxes = () => [...(settings?.querySelectorAll("input[name], select[name], textarea[name]") ?? [])];
   const typed = () => JSON.stringify(boxes().map((box) => (box.type === "checkbox" ? box.checked : box.value)));
   const states = () => [...(settings?.querySelectorAll(".pt-state") ?? [])];
 
@@ -26,6 +26,8 @@
     checkTimer = setTimeout(check, CHECK_AFTER_MS);
   });
   settings?.addEventListener("change", check);
+  // What a button of an editor changed in the boxes is checked like what is typed.
+  settings?.addEventListener("htmx:afterSettle", (event) => { if (event.target !== settings) check(); });
   if (settings?.dataset.filled) document.addEventListener("DOMContentLoaded", check);
   else checked = typed();
 

@@ -1,0 +1,166 @@
+"""The Configure page of a job: its boxes, checked as each is left.
+
+Without JavaScript, Save does the same in one step more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from integrations.admin.judging.job_form import JobForm, Offered
+from integrations.admin.judging.rows import job_standings, when_words
+from integrations.admin.judging.setting_words import job_changes
+from integrations.admin.judging.tab import tab_address
+from integrations.arranging import job_store, job_tab
+from integrations.job_problems import campaigns_inputs, inputs_before
+from integrations.kit.job_registry import job_kinds
+from integrations.kit.jobs import JobKind
+from integrations.models import Job, ValueList
+from leads.admin.filters import number
+from leads.history import changed, read, record
+from leads.models import Campaign
+from leads.skin import ModelAdmin
+
+
+@admin.register(Job)
+class JobAdmin(ModelAdmin):
+    """Configure and the history of a job. There is no list of all of them: they stand on their campaign's page."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        check = path("<str:object_id>/check/", wrap(self.check_view), name="integrations_job_check")
+        return [check, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:leads_campaign_changelist"))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Configure."""
+        job, kind = self._job(request, object_id)
+        if kind is None:
+            messages.error(request, f"This portal has no kind of job “{job.kind}” any more. Remove it.")
+            return HttpResponseRedirect(tab_address(job.campaign_id, job_tab(job)))
+        if request.method == "POST":
+            return self._posted(request, job, kind)
+        return self._show(request, JobForm(job, kind, offered(job)))
+
+    def check_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What is wrong with the boxes as they are typed. Nothing is saved."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        job, kind = self._job(request, object_id)
+        if kind is None:
+            raise Http404
+        form = JobForm(job, kind, offered(job), request.POST)
+        form.is_valid()
+        return render(request, "console/judging/check.html", {"form": form})
+
+    def _job(self, request: HttpRequest, object_id: str) -> tuple[Job, JobKind | None]:
+        job = Job.objects.select_related("campaign__advertiser").filter(pk=number(object_id) or 0).first()
+        if job is None:
+            raise Http404(f"There is no job {object_id}.")
+        if not self.has_change_permission(request, job):
+            raise PermissionDenied
+        return job, job_kinds().get(job.kind)
+
+    def _posted(self, request: HttpRequest, job: Job, kind: JobKind) -> HttpResponse:
+        do = request.POST.get("do", "save")
+        with transaction.atomic():
+            job = Job.objects.select_for_update(of=("self",)).select_related("campaign__advertiser").get(pk=job.pk)
+            before = Job.objects.get(pk=job.pk)
+            choices = offered(job)
+            form = JobForm(job, kind, choices, request.POST, complete=do == "on" or (job.enabled and do != "pause"))
+            if form.do(do):
+                return self._show(request, form)
+            valid = form.is_valid()
+            since = request.POST.get("opened_with", "")
+            if valid and since != _opened(job) and do != "over":
+                return self._show(request, form, changed_since(job))
+            if valid:
+                form.store()
+                if do in ("on", "pause"):
+                    job.enabled = do == "on"
+                job_store(job)
+                if changes := job_changes(before, job, kind, choices):
+                    record(request.user, job, changed(*changes))
+        if not valid:
+            messages.error(request, "Nothing is saved yet: what needs a look is marked below.")
+            return self._show(request, form)
+        _say(request, before, job)
+        if do == "close":
+            return HttpResponseRedirect(tab_address(job.campaign_id, job_tab(job)))
+        return HttpResponseRedirect(request.path)
+
+    def _show(self, request: HttpRequest, form: JobForm, conflict: dict[str, Any] | None = None) -> HttpResponse:
+        job = form.job
+        # As it is kept: what is typed and not saved is no state.
+        kept = Job.objects.get(pk=job.pk)
+        standing = job_standings(list(Job.objects.filter(campaign=job.campaign_id)))[job.pk]
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": kept,
+            "title": f"Configure {kept.name}",
+            "job": kept,
+            "campaign": job.campaign,
+            "manifest": form.kind.manifest,
+            "standing": standing,
+            "when": when_words(kept),
+            "form": form,
+            "conflict": conflict,
+            "opened_with": _opened(kept) if conflict or not form.is_bound else request.POST.get("opened_with", ""),
+            "tab": tab_address(job.campaign_id, job_tab(job)),
+        }
+        return TemplateResponse(request, "console/judging/configure.html", context)
+
+
+def offered(job: Job) -> Offered:
+    """What the boxes of a job choose from."""
+    own = campaigns_inputs([job.campaign_id])[job.campaign_id]
+    inputs = inputs_before(job, Job.objects.filter(campaign=job.campaign_id), own)
+    lists = list(ValueList.objects.order_by("name"))
+    campaigns = Campaign.objects.select_related("advertiser").order_by("name", "pk")
+    return Offered(inputs, lists, [(row.pk, f"{row.name} ({row.advertiser.name})") for row in campaigns])
+
+
+def _opened(job: Job) -> str:
+    return job.updated_at.isoformat()
+
+
+def changed_since(job: Job) -> dict[str, Any]:
+    """What somebody else did with a job last, for a page that was opened before."""
+    kind = ContentType.objects.get_for_model(Job)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(job.pk)).select_related("user", "content_type")
+    last = entries.order_by("-action_time", "-pk").first()
+    entry = read(last, of=job) if last is not None else None
+    return {"entry": entry}
+
+
+def _say(request: HttpRequest, before: Job, job: Job) -> None:
+    if job.enabled and not before.enabled:
+        messages.success(request, f"{job.name} is on: leads that come from now on are judged by it.")
+    elif before.enabled and not job.enabled:
+        messages.success(request, f"{job.name} is paused: leads that come from now on are not judged by it.")
+    else:
+        messages.success(request, "Saved.")
