@@ -198,6 +198,37 @@ class RemoteForm:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteRule:
+    """A rule that the client checks leads by and shows us. `version` is another one whenever the rule is.
+
+    A list has values, which rule_values() gives page by page: `wanted` says whether a value has to be on it or must not be. A
+    conditional has an operator (kit/conditions.py) and values.
+    """
+
+    id: str
+    kind: Literal["list", "conditional"]
+    name: str
+    field: str = ""
+    campaign: str = ""
+    version: str = ""
+    wanted: bool = True
+    several: bool = False
+    empty_fails: bool = False
+    count: int = 0
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RulePage:
+    """A part of a list's values. `next` asks for the next part; empty where this is the last."""
+
+    version: str
+    values: tuple[str, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     value: str
     expires_in_s: float
@@ -303,6 +334,10 @@ class Connector:
     options: Callable[[Call, str], Flow[tuple[Choice, ...]]] | None = None
     """The choices of a settings field, from the settings filled in so far."""
     discover: Callable[[Call], Flow[RemoteForm]] | None = None
+    rules: Callable[[Call], Flow[tuple[RemoteRule, ...]]] | None = None
+    """The rules that the client checks leads by and shows us."""
+    rule_values: Callable[[Call, str, str], Flow[RulePage]] | None = None
+    """The values of the list with this id, behind what the page before called `next`."""
     poll: Callable[[Call, str], Flow[Verdict]] | None = None
     """The verdict on the delivery with this reference; ConnectorError where it can't be read for good."""
     takes: Callable[[Mapping[str, Any]], frozenset[str]] | None = None

@@ -17,7 +17,19 @@ from integrations.kit.contract import Choice
 
 Tab: TypeAlias = Literal["quality", "enrichment"]
 SettingType: TypeAlias = Literal[
-    "text", "lines", "integer", "boolean", "choice", "date", "field", "fields", "list", "campaigns", "map", "conditions"
+    "text",
+    "lines",
+    "integer",
+    "boolean",
+    "choice",
+    "date",
+    "field",
+    "fields",
+    "list",
+    "campaigns",
+    "map",
+    "conditions",
+    "client_rule",
 ]
 
 
@@ -129,12 +141,16 @@ class Enriching:
     asks: Asks | None = None
 
 
+# Beside the settings of a job that goes by a client's rule stands the last copy of it, under this name (client_rules.py).
+MIRROR = "mirror"
+
+
 @dataclass(frozen=True, slots=True)
 class JobSetting:
     """One box of a job's Configure page.
 
     field and fields: inputs of the campaign's forms or names that earlier enrichment adds; list: the id of a list of values;
-    campaigns: ids; lines: a text whose lines are entries; map: as kit/text_map.py keeps it; conditions: sections as
+    client_rule: the id of a rule of the client's that is copied (MIRROR has the copy when the job is compiled); campaigns: ids; lines: a text whose lines are entries; map: as kit/text_map.py keeps it; conditions: sections as
     kit/conditions.py reads them. Numbers, dates and booleans are kept as JSON has them (dates as YYYY-MM-DD).
     """
 
@@ -146,7 +162,7 @@ class JobSetting:
     default: Any = ""
     choices: tuple[Choice, ...] = ()
     lists: tuple[str, ...] = ()
-    """Of a list: which kinds of lists may be chosen."""
+    """Of a list: which kinds of lists may be chosen; of a client's rule: which kinds of rules."""
     least: int | None = None
     most: int | None = None
     sides: tuple[str, str] = ("From", "To")

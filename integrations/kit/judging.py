@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from integrations.kit.conditions import BadCondition, condition_compile, conditions_words
-from integrations.kit.jobs import BadSetting, Enriching, Failed, JobLead, Listed, PostsBefore, QualityCheck
+from integrations.kit.jobs import BadSetting, CannotJudge, Enriching, Failed, JobLead, Listed, PostsBefore, QualityCheck
 from integrations.kit.normal_forms import normal_text
 from integrations.kit.transforms import BadParameter, CannotMake, compile_transform
 
@@ -100,3 +100,12 @@ def transformed(key: str, adds: str, spec: Mapping[str, str]) -> Enriching:
         return {adds: made} if made else {}
 
     return Enriching(enrich, (adds,))
+
+
+def cannot_yet(words: str) -> QualityCheck:
+    """Judges nobody: what it needs is not there yet, and each lead says so."""
+
+    def judge(_lead: JobLead, _answers: Sequence[Any]) -> Failed | None:
+        raise CannotJudge(words)
+
+    return QualityCheck(judge)

@@ -55,10 +55,13 @@ class ListKind:
     key: Callable[[str], str] = normal_text
     has_value: bool = False
     hashed: bool = False
+    mirrored: bool = False
+    """Kept as a client has it: people look at it and change nothing."""
 
 
 VALUES, LOOK_UP, SUPPRESSION = "values", "look_up", "suppression"
 DOMAINS, ROLES, PROFANITY, TEST_WORDS = "domains", "roles", "profanity", "test_words"
+CLIENTS = "clients"
 
 LIST_KINDS: Mapping[str, ListKind] = MappingProxyType(
     {
@@ -79,6 +82,9 @@ LIST_KINDS: Mapping[str, ListKind] = MappingProxyType(
             ListKind(ROLES, "Role names", "What stands before the @ of a mailbox that is no person's, such as info."),
             ListKind(PROFANITY, "Profanity", "Words that nobody has for a name."),
             ListKind(TEST_WORDS, "Test words", "What people type to try a form out, such as asdf."),
+            ListKind(
+                CLIENTS, "A client's list", "Kept as the client has it, for the job that checks by it.", mirrored=True
+            ),
         )
     }
 )

@@ -25,8 +25,21 @@ from integrations.kit.contract import (
 )
 from integrations.kit.flow import Exchange, run
 
-OPERATIONS = ("authenticate", "check", "options", "discover", "wants", "deliver", "poll", "receive")
-_EXPECTED = frozenset(["ok", "outcome", "token", "choices", "form", "verdict", "wanted", "error", "no_answer"])
+OPERATIONS = (
+    "authenticate",
+    "check",
+    "options",
+    "discover",
+    "rules",
+    "rule_values",
+    "wants",
+    "deliver",
+    "poll",
+    "receive",
+)
+_EXPECTED = frozenset(
+    ["ok", "outcome", "token", "choices", "form", "rules", "page", "verdict", "wanted", "error", "no_answer"]
+)
 
 
 class BadCase(Exception):
@@ -157,8 +170,15 @@ def _flow(connector: Connector, case: Case) -> Flow[Any]:
     step = getattr(connector, case.operation)
     if step is None:
         raise BadCase(f"{connector.manifest.slug} has no {case.operation}.")
-    flow: Flow[Any] = step(call, case.input) if case.operation in ("options", "poll") else step(call)
+    flow: Flow[Any] = step(call, *step_arguments(case))
     return flow
+
+
+def step_arguments(case: Case) -> tuple[Any, ...]:
+    """What a step is given beside the call."""
+    if case.operation == "rule_values":
+        return str(case.input["rule"]), str(case.input.get("behind", ""))
+    return (case.input,) if case.operation in ("options", "poll") else ()
 
 
 def _receive(connector: Connector, case: Case) -> Any:
@@ -217,7 +237,15 @@ def _as_data(operation: str, result: Any) -> dict[str, Any]:
         return {"token": plain["value"], "expires_in_s": plain["expires_in_s"]}
     if operation == "wants":
         return {"wanted": not plain, "why": plain}
-    names = {"options": "choices", "discover": "form", "poll": "verdict", "receive": "verdict", "check": "ok"}
+    names = {
+        "options": "choices",
+        "discover": "form",
+        "rules": "rules",
+        "rule_values": "page",
+        "poll": "verdict",
+        "receive": "verdict",
+        "check": "ok",
+    }
     return {names[operation]: True if operation == "check" else plain}
 
 

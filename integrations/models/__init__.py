@@ -1,6 +1,7 @@
 """Where it goes, and what they say."""
 
 from integrations.models.audience_sync import AudienceSync, AudienceTold
+from integrations.models.client_rule import ClientRule
 from integrations.models.delivery import Attempt, Delivery, DeliveryState
 from integrations.models.integration import FieldMapping, InDoubt, Integration, IntegrationState, RemoteToken
 from integrations.models.job import Job, JobGroup, JobReason, JobTally, KeyBuild, ValueList, ValueListItem
@@ -13,6 +14,7 @@ __all__ = [
     "Attempt",
     "AudienceSync",
     "AudienceTold",
+    "ClientRule",
     "Delivery",
     "DeliveryState",
     "FieldMapping",

@@ -43,6 +43,11 @@ class Job(models.Model):
     )
     hard_fail = models.BooleanField(default=False, help_text="A lead that fails here is invalid, whatever its score.")
     position = models.PositiveIntegerField(default=0)
+    shown_to_publishers = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Publishers of the campaign can read what it checks, and check their leads by it before they send them.",
+    )
 
     group = models.ForeignKey(JobGroup, models.SET_NULL, null=True, blank=True, related_name="jobs")
     # In a group: it runs for leads with one of these values in this input; without an input, for all others.

@@ -19,12 +19,12 @@ from integrations import connectors as connectors_package
 from integrations.kit.contract import Connector, ConnectorError, Flow, NoAnswer, OutcomeKind, Request, Response
 from integrations.kit.flow import Exchange, run
 from integrations.kit.registry import connectors
-from integrations.kit.replay import OPERATIONS, BadCase, Case, call_of, load_cases, payload_of, play
+from integrations.kit.replay import OPERATIONS, BadCase, Case, call_of, load_cases, payload_of, play, step_arguments
 
 ROOT = Path(connectors_package.__path__[0])
 ALL = list(connectors().values())
 CASES = [(entry, case) for entry in ALL for case in load_cases(ROOT / entry.manifest.slug)]
-OFFERED_STEPS = ("authenticate", "check", "options", "discover", "wants", "poll", "receive")
+OFFERED_STEPS = ("authenticate", "check", "options", "discover", "rules", "rule_values", "wants", "poll", "receive")
 # A flow that is played with made-up answers has to ask for them.
 WITHOUT_ANSWERS = ("receive", "wants")
 each_connector = pytest.mark.parametrize("connector", ALL, ids=[entry.manifest.slug for entry in ALL])
@@ -191,6 +191,12 @@ json_values = st.recursive(
                     "by",
                     "decided_at",
                     "event_id",
+                    "wanted",
+                    "count",
+                    "operator",
+                    "values",
+                    "version",
+                    "next",
                 ]
             ),
             inner,
@@ -252,7 +258,7 @@ def step_of(connector: Connector, case: Case) -> Flow[Any]:
     if case.operation == "deliver":
         return connector.deliver(call, payload_of(connector, case))
     step = getattr(connector, case.operation)
-    flow: Flow[Any] = step(call, case.input) if case.operation in ("options", "poll") else step(call)
+    flow: Flow[Any] = step(call, *step_arguments(case))
     return flow
 
 

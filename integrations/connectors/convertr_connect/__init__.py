@@ -5,6 +5,7 @@ from integrations.connectors.convertr_connect.deliver import deliver
 from integrations.connectors.convertr_connect.discover import discover, options
 from integrations.connectors.convertr_connect.instance import authenticate, host
 from integrations.connectors.convertr_connect.manifest import MANIFEST
+from integrations.connectors.convertr_connect.rules import rule_values, rules
 from integrations.connectors.convertr_connect.verdict import poll, receive
 from integrations.kit.contract import Connector
 
@@ -16,6 +17,8 @@ CONNECTOR = Connector(
     options=options,
     discover=discover,
     deliver=deliver,
+    rules=rules,
+    rule_values=rule_values,
     poll=poll,
     receive=receive,
 )

@@ -67,6 +67,11 @@ def links_url(call: Call) -> str:
     return f"{_api(call)}/links/{campaign_id(call)}"
 
 
+def rules_url(call: Call, rule_id: str = "") -> str:
+    """All rules that the client shows this publisher, or the values of one: an address of ours (docs/publisher-api.md)."""
+    return f"{_api(call)}/rules" + (f"/{quote(rule_id, safe='')}/values" if rule_id else "")
+
+
 def leads_url(call: Call) -> str:
     return f"{_api(call)}/{publisher_id(call)}/forms/{form_id(call)}/campaign/{campaign_id(call)}/leads"
 
