@@ -24,6 +24,7 @@ from leads.rights import without_personal
 from leads.wake import wake
 
 BATCH = 500
+READS_LEADS = "leads:read"
 # What each publisher's webhook may be told of: the rest says where leads go, and what clients answer.
 OF_PUBLISHERS = frozenset([Happening.LEAD_CREATED, Happening.LEAD_JUDGED, Happening.LEAD_FLAGGED])
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "state", "reason", "next_try_at")
@@ -47,7 +48,7 @@ def _route_batch() -> int:
         rows = list(OutboxEvent.objects.select_for_update(skip_locked=True, of=("self",)).order_by("id")[:BATCH])
         if not rows:
             return 0
-        places = [_Place(each) for each in subscriptions_live().select_related("integration", "publisher")]
+        places = [_Place(each) for each in subscriptions_live().select_related("integration", "key")]
         leads = _leads({row.lead_id for row in rows if row.lead_id})
         now = timezone.now()
         messages = [
@@ -83,7 +84,8 @@ class _Place:
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
         self._events = frozenset(subscription.events)
-        self._personal = subscription.personal_data
+        key = subscription.key
+        self._personal = subscription.personal_data and (key is None or READS_LEADS in key.scopes)
         self._integration: Integration = subscription.integration
         self._on = self._integration.state == IntegrationState.ON
         self._waiting = "" if self._on else waiting_reason(self._integration)

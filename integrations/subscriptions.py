@@ -19,7 +19,7 @@ from integrations.models import Attempt, Delivery, DeliveryState, Integration, I
 from integrations.outbox_routing import OF_PUBLISHERS
 from integrations.releasing import deliveries_let_out
 from leads.database import insert_rows, uuid7
-from leads.models import Campaign, Happening, Publisher, Subscription
+from leads.models import Campaign, Happening, PartnerKey, Publisher, Subscription
 from leads.outbox import outbox_forget
 from leads.wake import wake
 
@@ -62,6 +62,7 @@ def subscription_add(
     publisher: Publisher | None = None,
     campaign: Campaign | None = None,
     personal_data: bool = False,
+    key: PartnerKey | None = None,
     made_by: str = "",
 ) -> tuple[Subscription, str]:
     """A subscription that is on, and its signing secret, which is never shown again. SubscriptionError where it can't be."""
@@ -72,6 +73,7 @@ def subscription_add(
         publisher=publisher,
         campaign=campaign,
         personal_data=personal_data,
+        key=key,
         made_by=made_by[:200],
         created_at=timezone.now(),
     )
@@ -131,6 +133,10 @@ def subscription_remove(subscription: Subscription) -> None:
 def subscription_standing(subscription: Subscription) -> Standing:
     """How it stands now."""
     integration = subscription.integration
+    key = subscription.key
+    if key is not None and key.expires_at is not None and key.expires_at <= timezone.now():
+        words = f"The key that made it has ended ({key.prefix}…): nothing is told any more."
+        return Standing("key_ended", "Key has ended", "bad", words)
     match integration.state:
         case IntegrationState.ON if integration.failing_since:
             return Standing(

@@ -47,8 +47,9 @@ _known: tuple[float, tuple[Wanted, ...]] | None = None
 
 
 def subscriptions_live() -> Any:
-    """Subscriptions that are told of what happens now."""
-    return Subscription.objects.filter(Q(publisher=None) | Q(publisher__active=True), removed_at=None)
+    """Subscriptions that are told of what happens now: neither their publisher nor the key that made them is switched off."""
+    key_good = Q(key=None) | Q(key__expires_at=None) | Q(key__expires_at__gt=timezone.now())
+    return Subscription.objects.filter(key_good, Q(publisher=None) | Q(publisher__active=True), removed_at=None)
 
 
 def outbox_wanted(event: Happening) -> list[Wanted]:

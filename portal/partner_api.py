@@ -46,6 +46,7 @@ def spectacular_settings(*, url: str) -> dict[str, Any]:
         "PATH_CONVERTER_OVERRIDES": {
             "row": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
             "lead": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
+            "message": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         },
         "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
         "POSTPROCESSING_HOOKS": [

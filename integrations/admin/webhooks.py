@@ -109,7 +109,7 @@ class SubscriptionAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         queryset: QuerySet[Subscription] = super().get_queryset(request)
-        return queryset.filter(removed_at=None).select_related("integration", "publisher", "campaign")
+        return queryset.filter(removed_at=None).select_related("integration", "publisher", "campaign", "key")
 
     def get_fieldsets(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         personal = ("personal_data",) if may_see_personal_data(request.user) else ()

@@ -79,7 +79,7 @@ def act(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpRes
 
 def _own(visitor: Visitor) -> QuerySet[Subscription]:
     mine = Subscription.objects.filter(publisher=visitor.publisher, removed_at=None)
-    return mine.select_related("integration", "campaign").order_by("pk")
+    return mine.select_related("integration", "campaign", "key").order_by("pk")
 
 
 def _add(request: HttpRequest, visitor: Visitor) -> HttpResponse:

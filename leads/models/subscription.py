@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from leads.models.access import PartnerKey
 from leads.models.campaign import Campaign, Publisher
 from leads.models.lead import Lead
 
@@ -46,6 +47,10 @@ class Subscription(models.Model):
     personal_data = models.BooleanField(
         default=False,
         help_text="Messages about a lead have its values and comments. Without this tick: ids and reasons.",
+    )
+    # The partner key that made it: once that has ended, nothing is told any more.
+    key = models.ForeignKey(
+        PartnerKey, models.CASCADE, null=True, blank=True, editable=False, related_name="subscriptions"
     )
     made_by = models.CharField(max_length=200, blank=True, default="", editable=False)
     created_at = models.DateTimeField(db_default=Now())

@@ -1,0 +1,330 @@
+"""Imports over the partner API: a file is brought and checked, its good rows are taken in, what failed is given back.
+
+The same work as in the console (leads/imports.py), in the same two steps: nothing becomes a lead before somebody has said that
+there is a lawful basis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers, status
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from leads.activity import ActivityError, activity_cancel, activity_progress
+from leads.api.calls import partner_of
+from leads.api.paging import PARAMETERS, page_of, page_schema
+from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.catalog import compiled_form
+from leads.import_files import import_offer, import_upload
+from leads.imports import KIND, import_check, import_failures_csv, import_take
+from leads.models import Activity, ActivityItem, ActivityState, Campaign, ItemState
+from leads.tables import Unreadable
+
+TAG = "Imports"
+SCOPE = "imports:write"
+
+
+class ImportRequestSerializer(serializers.Serializer[Any]):
+    """A file of leads, and where they belong."""
+
+    file = serializers.FileField(help_text="CSV in any usual encoding, or XLSX. The first row names the columns.")
+    campaign = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    form = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="Needed where the campaign has several."
+    )
+    publisher = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="Whose leads they are; a publisher’s key needs none.",
+    )
+    link = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    mapping = serializers.CharField(
+        required=False,
+        max_length=100_000,
+        help_text="JSON: column name to input name. Else as these columns were mapped before, or by their names.",
+    )
+    test = serializers.BooleanField(required=False, default=False, help_text="They become test leads.")
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """How many rows there are and what became of them; null is not known yet."""
+
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    left = serializers.IntegerField()
+    per_second = serializers.FloatField(allow_null=True)
+    seconds_left = serializers.FloatField(allow_null=True)
+
+
+class ImportSerializer(serializers.Serializer[Any]):
+    """An import: how far it has come."""
+
+    id = serializers.IntegerField()
+    file = serializers.SerializerMethodField(help_text="The name of the file.")
+    campaign = serializers.IntegerField(source="campaign_id")
+    form = serializers.SerializerMethodField()
+    publisher = serializers.SerializerMethodField()
+    test = serializers.SerializerMethodField()
+    mapping = serializers.SerializerMethodField(help_text="Column name to input name.")
+    state = serializers.ChoiceField(
+        choices=ActivityState.values,
+        help_text="preparing: rows are being checked. ready: it waits to be taken in. running; done; cancelled; failed.",
+    )
+    reason = serializers.CharField(help_text="Why it failed, in words.")
+    progress = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def get_file(self, row: Activity) -> str:
+        return str(row.params["name"])
+
+    def get_form(self, row: Activity) -> int:
+        return int(row.params["form"])
+
+    def get_publisher(self, row: Activity) -> int:
+        return int(row.params["publisher"])
+
+    def get_test(self, row: Activity) -> bool:
+        return bool(row.params["test"])
+
+    @extend_schema(responses={"type": "object", "additionalProperties": {"type": "string"}})
+    def get_mapping(self, row: Activity) -> dict[str, str]:
+        return cast(dict[str, str], row.params["mapping"])
+
+    @extend_schema(responses=ProgressSerializer)
+    def get_progress(self, row: Activity) -> Any:
+        return ProgressSerializer(activity_progress(row)).data
+
+
+class TakeSerializer(serializers.Serializer[Any]):
+    lawful_basis = serializers.BooleanField(
+        help_text="true: there is a lawful basis for having and passing on this data. It is kept with the import and each lead."
+    )
+
+
+class RowSerializer(serializers.Serializer[Any]):
+    """A row of the file, as the file counts them, and what became of it."""
+
+    row = serializers.IntegerField(source="subject")
+    state = serializers.ChoiceField(choices=ItemState.values)
+    words = serializers.CharField(help_text="What is wrong, a line for each column; or what came of it.")
+    lead = serializers.IntegerField(source="lead_id", allow_null=True)
+
+
+_PAGE = page_schema("ImportPage", ImportSerializer)
+_ROWS = page_schema("ImportRowPage", RowSerializer)
+
+
+class ImportsView(APIView):
+    scopes = {"GET": SCOPE, "POST": SCOPE}
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(operation_id="imports_list", tags=[TAG], summary="Imports", parameters=PARAMETERS, responses=_PAGE)
+    def get(self, request: Request) -> Response:
+        page = page_of(request, _own(request))
+        return Response(page.answered(ImportSerializer(page.rows, many=True).data))
+
+    @extend_schema(
+        operation_id="import_start",
+        tags=[TAG],
+        summary="Bring a file of leads",
+        description="Every row is checked in the background, as leads that are posted. Then the import is ready, and waits to be "
+        "taken in. The same file brought twice makes no lead twice.",
+        request={"multipart/form-data": ImportRequestSerializer},
+        responses={202: ImportSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        asked = ImportRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        partner = partner_of(request)
+        campaign = partner.campaigns().filter(pk=given["campaign"]).first()
+        if campaign is None:
+            raise _wrong("campaign", "There is no such campaign.")
+        publisher_id = given.get("publisher", partner.publisher_id)
+        if publisher_id is None:
+            raise _wrong("publisher", "Say whose leads these are.")
+        if not partner.sees(publisher_id=publisher_id):
+            raise _wrong("publisher", "There is no such publisher.")
+        by = f"The key {partner.name}"
+        form_id = _form_id(campaign, given.get("form"))
+        form = compiled_form(campaign.pk, form_id)
+        if form is None:
+            raise _wrong("form", "This campaign has no such form.")
+        mapping = _mapping(given.get("mapping", ""))
+        try:
+            file = import_upload(given["file"], name=given["file"].name, campaign=campaign, by=by)
+        except Unreadable as error:
+            raise _wrong("file", str(error)) from None
+        try:
+            activity = import_check(
+                file,
+                form_id=form_id,
+                publisher_id=publisher_id,
+                link_id=given.get("link"),
+                mapping=import_offer(file, form) if mapping is None else mapping,
+                test=given["test"],
+                by=by,
+                token="",
+            )
+        except ActivityError as error:
+            file.delete()
+            raise _wrong("mapping" if "column" in str(error) or "input" in str(error) else "", str(error)) from None
+        headers = {"Location": f"/api/v1/imports/{activity.pk}"}
+        return Response(ImportSerializer(activity).data, status.HTTP_202_ACCEPTED, headers=headers)
+
+
+class ImportView(APIView):
+    scopes = {"GET": SCOPE}
+
+    @extend_schema(operation_id="import_read", tags=[TAG], summary="How far an import is", responses=ImportSerializer)
+    def get(self, request: Request, import_id: int) -> Response:
+        return Response(ImportSerializer(_import(request, import_id)).data)
+
+
+class ImportTakeView(APIView):
+    scopes = {"POST": SCOPE}
+
+    @extend_schema(
+        operation_id="import_take",
+        tags=[TAG],
+        summary="Take the good rows in",
+        description="Once the import is ready. Said again it does no harm.",
+        request=TakeSerializer,
+        responses={202: ImportSerializer},
+    )
+    def post(self, request: Request, import_id: int) -> Response:
+        asked = TakeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        if not asked.validated_data["lawful_basis"]:
+            raise _wrong("lawful_basis", "Without a lawful basis nothing is taken in.")
+        try:
+            activity = import_take(
+                _import(request, import_id), lawful_basis=True, by=f"The key {partner_of(request).name}"
+            )
+        except ActivityError as error:
+            raise raised("conflict", str(error)) from None
+        return Response(ImportSerializer(activity).data, status.HTTP_202_ACCEPTED)
+
+
+class ImportCancelView(APIView):
+    scopes = {"POST": SCOPE}
+
+    @extend_schema(
+        operation_id="import_cancel",
+        tags=[TAG],
+        summary="Stop an import",
+        description="What was taken in stays. One that has ended is left as it is.",
+        request=None,
+        responses=ImportSerializer,
+    )
+    def post(self, request: Request, import_id: int) -> Response:
+        activity_cancel(_import(request, import_id).pk)
+        return Response(ImportSerializer(_import(request, import_id)).data)
+
+
+class ImportRowsView(APIView):
+    scopes = {"GET": SCOPE}
+
+    @extend_schema(
+        operation_id="import_rows",
+        tags=[TAG],
+        summary="What became of each row",
+        parameters=[
+            *PARAMETERS,
+            OpenApiParameter("state", OpenApiTypes.STR, enum=ItemState.values, description="Those that stand so."),
+        ],
+        responses=_ROWS,
+    )
+    def get(self, request: Request, import_id: int) -> Response:
+        rows = ActivityItem.objects.filter(activity=_import(request, import_id).pk)
+        if state := request.query_params.get("state", ""):
+            if state not in ItemState.values:
+                raise _wrong("state", f"Write one of: {', '.join(ItemState.values)}.")
+            rows = rows.filter(state=state)
+        page = page_of(request, rows)
+        return Response(page.answered(RowSerializer(page.rows, many=True).data))
+
+
+class ImportFailuresView(APIView):
+    scopes = {"GET": SCOPE}
+
+    @extend_schema(
+        operation_id="import_failures",
+        tags=[TAG],
+        summary="The rows that failed, as a file",
+        description="As they were brought, with their row and what is wrong behind: to be mended and brought again.",
+        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR)},
+    )
+    def get(self, request: Request, import_id: int) -> StreamingHttpResponse:
+        activity = _import(request, import_id)
+        return StreamingHttpResponse(
+            _encoded(import_failures_csv(activity)),
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="failed-{activity.pk}.csv"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+
+def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece.encode()
+
+
+def _own(request: Request) -> QuerySet[Activity]:
+    partner = partner_of(request)
+    rows = Activity.objects.filter(kind=KIND.name, campaign__isnull=False)
+    if partner.campaign_id is not None:
+        rows = rows.filter(campaign=partner.campaign_id)
+    if partner.publisher_id is not None:
+        rows = rows.filter(params__publisher=partner.publisher_id)
+    return rows
+
+
+def _import(request: Request, import_id: int) -> Activity:
+    found = _own(request).filter(pk=import_id).first()
+    if found is None:
+        raise raised("not-found", "There is no such import.")
+    return found
+
+
+def _form_id(campaign: Campaign, form_id: int | None) -> int:
+    if form_id is not None:
+        return form_id
+    known = list(campaign.forms.order_by("pk").values_list("pk", flat=True)[:2])
+    if not known:
+        raise _wrong("campaign", "This campaign has no form yet.")
+    if len(known) > 1:
+        raise _wrong("form", "This campaign has several forms: say which.")
+    return known[0]
+
+
+def _mapping(text: str) -> dict[str, str] | None:
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise _wrong("mapping", 'Write JSON: {"Column": "input name"}.')
+    return found
+
+
+def _wrong(field: str, words: str) -> ProblemRaised:
+    return ProblemRaised(invalid([Wrong(field, words)]))
