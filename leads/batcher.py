@@ -74,6 +74,10 @@ class Batcher(Generic[Row, Answer]):
             self._something.set()
         return await waiter.future
 
+    def write_now(self, rows: Sequence[Row]) -> Sequence[Answer | Exception]:
+        """Write rows in the caller's thread and transactions of their own; an answer for each, in their order."""
+        return self._answers(rows)
+
     def close(self) -> None:
         """Write what waits and end the thread. A later submit starts it again."""
         with self._lock:

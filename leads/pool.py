@@ -1,4 +1,4 @@
-"""Database work for async handlers: two small pools of threads that own their connections.
+"""Database work for async handlers: small pools of threads that own their connections.
 
 The event loop never waits for a query. Quick reads and slow work (password hashing, lists) have pools of their own, so
 that a flood of log-ins never holds up the look-up that a lead's token needs.
@@ -18,6 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _quick = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-quick")
+_bulk = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-bulk")
 _slow = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-slow")
 
 
@@ -48,3 +49,8 @@ async def quick(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def slow(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do work that may take a while (hashing, long lists) in a thread of the other pool."""
     return await asyncio.wrap_future(_slow.submit(_run, partial(work, *args, **kwargs)))
+
+
+async def bulk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work on thousands of rows; few at once, so that they are in nobody's way."""
+    return await asyncio.wrap_future(_bulk.submit(_run, partial(work, *args, **kwargs)))

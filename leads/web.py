@@ -11,10 +11,10 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -41,6 +41,16 @@ class Response:
     body: bytes = b""
     content_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Pieces | None = None
+    """A body too large to be held as a whole, in place of `body`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A body that is sent piece by piece, and how many bytes it has in all."""
+
+    length: int
+    each: Iterator[bytes]
 
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -140,6 +150,28 @@ class Request:
         if size > limit:
             raise refusal(413, f"The body is larger than {limit} bytes.", {"Connection": "close"} if more else None)
         return b"".join(chunks)
+
+    async def spool(self, file: BinaryIO, limit: int, seen: Callable[[bytes], None]) -> None:
+        """Write the whole body into a file; each piece of it is shown to `seen`. Raises Refusal (413, 408) and Disconnected.
+
+        For large bodies: each piece, not the whole, has to arrive in time.
+        """
+        size, more = 0, True
+        while more:
+            try:
+                async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
+                    message = await self._receive()
+            except TimeoutError:
+                raise refusal(408, "The body did not arrive in time.", {"Connection": "close"}) from None
+            if message["type"] != "http.request":
+                raise Disconnected
+            chunk = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(chunk)
+            if size > limit:
+                raise refusal(413, f"The body is larger than {limit} bytes.", {"Connection": "close"})
+            seen(chunk)
+            file.write(chunk)
 
     async def form(self) -> Pairs:
         """The posted pairs. Raises Refusal (400, 408, 413, 415) and Disconnected."""
@@ -249,7 +281,8 @@ def _preflight(scope: Scope) -> dict[str, str]:
 
 
 async def _send(scope: Scope, send: Send, response: Response) -> None:
-    headers = [(b"content-length", b"%d" % len(response.body))]
+    length = len(response.body) if response.pieces is None else response.pieces.length
+    headers = [(b"content-length", b"%d" % length)]
     if response.content_type:
         headers.append((b"content-type", response.content_type.encode("latin-1")))
     for name, value in response.headers.items():
@@ -261,4 +294,7 @@ async def _send(scope: Scope, send: Send, response: Response) -> None:
     if response.status in (204, 304):
         headers.pop(0)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if response.pieces is not None and scope["method"] != "HEAD":
+        for piece in response.pieces.each:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})

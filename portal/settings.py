@@ -69,6 +69,9 @@ IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=50 * 1024 * 1024)
 IMPORT_MAX_ROWS = env.int("IMPORT_MAX_ROWS", default=100_000)
 LIST_MAX_VALUES = env.int("LIST_MAX_VALUES", default=1_000_000)
 IMPORT_KEEP_DAYS = env.int("IMPORT_KEEP_DAYS", default=14)
+# Many leads in one call of the partner API.
+API_MAX_BYTES = env.int("API_MAX_BYTES", default=32 * 1024 * 1024)
+API_MAX_ROWS = env.int("API_MAX_ROWS", default=10_000)
 INTAKE_QUEUE_ROWS = env.int("INTAKE_QUEUE_ROWS", default=5_000)
 CATALOG_MAX_AGE_SECONDS = env.float("CATALOG_MAX_AGE_SECONDS", default=0.5)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leads.api import receiving
+from leads.api import many, receiving
 from leads.api.openapi import Hot
 
-HOT: tuple[Hot, ...] = (*receiving.HOT,)
+HOT: tuple[Hot, ...] = (*receiving.HOT, *many.HOT)
