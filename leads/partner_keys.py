@@ -72,6 +72,7 @@ class Partner:
         if self.campaign_id is not None:
             found = found.filter(pk=self.campaign_id)
         if self.publisher_id is not None:
+            # Each publisher is in a campaign once: no row comes twice.
             found = found.filter(contracts__publisher=self.publisher_id, contracts__active=True)
         return found
 

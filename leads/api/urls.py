@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from leads.api import imports, keys, leads, problem_types
+from leads.api import campaigns, imports, keys, leads, problem_types
 from leads.api.addresses import LeadConverter, RowConverter
 
 register_converter(RowConverter, "row")
@@ -15,6 +15,9 @@ urlpatterns = [
     path("keys/own", keys.OwnKeyView.as_view()),
     path("keys/<row:key_id>", keys.KeyView.as_view()),
     path("keys/<row:key_id>/rotate", keys.KeyRotateView.as_view()),
+    path("campaigns", campaigns.CampaignsView.as_view()),
+    path("campaigns/<row:campaign_id>", campaigns.CampaignView.as_view()),
+    path("campaigns/<row:campaign_id>/forms/<row:form_id>/schema", campaigns.FormSchemaView.as_view()),
     path("leads", leads.LeadsView.as_view()),
     path("imports", imports.ImportsView.as_view()),
     path("imports/<row:import_id>", imports.ImportView.as_view()),
