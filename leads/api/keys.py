@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from leads.api.calls import partner_of
 from leads.api.paging import PARAMETERS, page_of, page_schema
 from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.api.repeating import IDEMPOTENCY_KEY, done_once
 from leads.models import PartnerKey
 from leads.partner_keys import SCOPES, KeyProblem, NewKey, key_end, key_issue_by, key_rotate
 
@@ -39,7 +40,9 @@ class KeySerializer(serializers.Serializer[Any]):
 class NewKeySerializer(KeySerializer):
     """A key that was made just now."""
 
-    secret = serializers.CharField(help_text="The key itself. It is shown this once.")
+    secret = serializers.CharField(
+        allow_null=True, help_text="The key itself. It is shown this once; null where the call was a repeated one."
+    )
 
 
 class KeyRequestSerializer(serializers.Serializer[Any]):
@@ -88,10 +91,12 @@ class KeysView(APIView):
         tags=[TAG],
         summary="Make a key",
         description="It may no more than the key that makes it, and works for no longer. Its secret is in this answer alone.",
+        parameters=[IDEMPOTENCY_KEY],
         request=KeyRequestSerializer,
         responses={201: NewKeySerializer},
         examples=[OpenApiExample("A client’s system", _EXAMPLE, request_only=True)],
     )
+    @done_once(without=("secret",))
     def post(self, request: Request) -> Response:
         asked = KeyRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -139,9 +144,11 @@ class KeyRotateView(APIView):
         tags=[TAG],
         summary="Give a key a new secret",
         description="The secret before works for another 24 hours; one that was being replaced already, no more.",
+        parameters=[IDEMPOTENCY_KEY],
         request=None,
         responses={200: NewKeySerializer},
     )
+    @done_once(without=("secret",))
     def post(self, request: Request, key_id: int) -> Response:
         return Response(_with_secret(key_rotate(_key(request, key_id))))
 

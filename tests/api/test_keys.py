@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from leads.models import Campaign, PartnerKey
+from leads.models import AnsweredCall, Campaign, PartnerKey
 from leads.partner_keys import SCOPES, key_rotate
 from tests.api.conftest import Instance, Partner, key_for
 
@@ -197,3 +198,39 @@ def test_each_type_of_problem_can_be_looked_up_and_has_its_heading_in_the_docume
 
 def test_all_scopes_have_words(db: None) -> None:
     assert all(SCOPES.values())
+
+
+def test_a_call_that_writes_is_done_once_under_its_key_and_its_secret_is_said_once(partner: Partner) -> None:
+    asked = {"name": "once", "scopes": ["leads:read"]}
+    headers = {"Idempotency-Key": "make-it"}
+    first = partner.post("keys", asked, headers=headers)
+    again = partner.post("keys", asked, headers=headers)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    assert again.json() == {**first.json(), "secret": None}
+    assert PartnerKey.objects.filter(name="once").count() == 1
+    problem(partner.post("keys", {**asked, "name": "other"}, headers=headers), 422, "idempotency-key-reused")
+
+
+def test_calls_at_once_with_one_key_are_done_once(partner: Partner) -> None:
+    def make(_: int) -> requests.Response:
+        return partner.post("keys", {"name": "once", "scopes": ["leads:read"]}, headers={"Idempotency-Key": "k"})
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(make, range(30)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert PartnerKey.objects.filter(name="once").count() == 1
+
+
+def test_a_call_that_failed_may_be_mended_under_its_key(partner: Partner) -> None:
+    headers = {"Idempotency-Key": "mend"}
+    problem(partner.post("keys", {"name": "x", "scopes": []}, headers=headers), 422, "invalid")
+    assert partner.post("keys", {"name": "x", "scopes": ["leads:read"]}, headers=headers).status_code == 201
+
+
+def test_a_call_whose_worker_died_is_taken_up_by_the_next_one(partner: Partner) -> None:
+    headers = {"Idempotency-Key": "died"}
+    partner.post("keys", {"name": "x", "scopes": ["leads:read"]}, headers=headers)
+    AnsweredCall.objects.update(status=None)
+    problem(partner.post("keys", {"name": "x", "scopes": ["leads:read"]}, headers=headers), 409, "still-running")
+    AnsweredCall.objects.update(alive_at=timezone.now() - dt.timedelta(minutes=5))
+    assert partner.post("keys", {"name": "x", "scopes": ["leads:read"]}, headers=headers).status_code == 201
