@@ -71,6 +71,7 @@ NAVIGATION: list[dict[str, Any]] = [
             _item("Campaigns", "campaign", "leads.campaign"),
             _item("Integrations", "cable", "integrations.integration"),
             _item("Forms", "list_alt", "leads.form"),
+            _item("Lists of values", "checklist", "integrations.valuelist"),
             _item("Advertisers", "storefront", "leads.advertiser"),
         ],
     },

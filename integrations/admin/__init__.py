@@ -14,7 +14,7 @@ from integrations.admin import (
     status_updates,
     webhooks,
 )
-from integrations.admin.judging import configure
+from integrations.admin.judging import configure, lists
 
 __all__ = [
     "activity",
@@ -24,6 +24,7 @@ __all__ = [
     "deliveries",
     "integrations",
     "leads",
+    "lists",
     "notice_targets",
     "notices",
     "reason_codes",

@@ -131,6 +131,7 @@ class JobAdmin(ModelAdmin):
             "conflict": conflict,
             "opened_with": _opened(kept) if conflict or not form.is_bound else request.POST.get("opened_with", ""),
             "tab": tab_address(job.campaign_id, job_tab(job)),
+            "lists_page": reverse("admin:integrations_valuelist_changelist"),
         }
         return TemplateResponse(request, "console/judging/configure.html", context)
 
