@@ -61,6 +61,7 @@ def list_import(
     `column` (0 is the first) has the values, where a file has several; a look-up table has its keys in the first column and what
     they stand for in the second.
     """
+    _refuse_mirrored(value_list)
     kind, layout = list_kind(value_list), layout_detect(file)
     rows_counted(kind, table_rows(file, layout), column=column, most=settings.LIST_MAX_VALUES)
     came = ListImported()
@@ -88,6 +89,7 @@ def list_import_start(
     The activity's `done` are the good rows; each bad one is an item of it, by its number in the file, with words and without what
     stands in it.
     """
+    _refuse_mirrored(value_list)
     file = import_upload(upload, name=name, campaign=None, by=by)
     try:
         count = rows_counted(list_kind(value_list), all_rows(file), column=column, most=settings.LIST_MAX_VALUES)
@@ -193,6 +195,7 @@ def list_find(value_list: ValueList, text: str, most: int = 100) -> list[ValueLi
 
 def list_add(value_list: ValueList, text: str, value: str = "") -> bool:
     """Put one entry on a list; False where its key is there already (a look-up table takes the new value). ListError."""
+    _refuse_mirrored(value_list)
     kind = list_kind(value_list)
     if wrong := value_problem(kind, text):
         raise ListError(wrong)
@@ -206,22 +209,26 @@ def list_add(value_list: ValueList, text: str, value: str = "") -> bool:
 
 
 def list_remove(value_list: ValueList, item_ids: Sequence[int]) -> int:
-    """Take entries off a list; how many that were."""
+    """Take entries off a list; how many that were. ListError."""
+    _refuse_mirrored(value_list)
     with transaction.atomic():
         removed: int = list_items(value_list).filter(pk__in=item_ids).delete()[0]
         ValueList.objects.filter(pk=value_list.pk).update(count=F("count") - removed, updated_at=timezone.now())
     return removed
 
 
-def list_replace(value_list: ValueList, found: Mapping[str, str]) -> None:
-    """Put these entries (as they were written, and what they stand for) in the place of all others, in one transaction."""
+def list_replacement_begin(value_list: ValueList) -> int:
+    """Begin to fill what shall take the place of all entries: its number, for list_replacement_add and list_put_in_force."""
+    return _generation(value_list, replace=True)
+
+
+def list_replacement_add(value_list: ValueList, generation: int, texts: Sequence[str]) -> None:
+    """Add entries, as they were written, to what is being filled."""
     kind = list_kind(value_list)
-    made = [Entry(row, kind.key(text), value) for row, (text, value) in enumerate(found.items(), 1) if kind.key(text)]
-    with transaction.atomic():
-        generation = _generation(value_list, replace=True)
-        for start in range(0, len(made), BATCH):
+    made = [Entry(row, kind.key(text)) for row, text in enumerate(texts, 1) if kind.key(text)]
+    for start in range(0, len(made), BATCH):
+        with transaction.atomic():
             _take(value_list, generation, made[start : start + BATCH], ListImported())
-        list_put_in_force(value_list, generation)
 
 
 def list_put_in_force(value_list: ValueList, generation: int) -> None:
@@ -247,6 +254,11 @@ def lists_tidy() -> int:
         if gone >= TIDIED_AT_ONCE:
             break
     return gone
+
+
+def _refuse_mirrored(value_list: ValueList) -> None:
+    if list_kind(value_list).mirrored:
+        raise ListError("This list is kept as the client has it. Ask the client to change it.")
 
 
 def _files_tidy() -> None:

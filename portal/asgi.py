@@ -14,7 +14,7 @@ from django.conf import settings
 from portal.wsgi import application as django_application
 
 # isort: split
-from integrations.api import browser_library
+from integrations.api import browser_library, publisher_rules
 from integrations.api import callbacks as verdicts
 from leads import intake
 from leads.api.routes import HOT as PARTNER_ROUTES
@@ -32,7 +32,9 @@ HOT = re.compile(
 
 _partner = partner_application(PARTNER_ROUTES)
 _PARTNER = partner_pattern(PARTNER_ROUTES)
-_hot = dispatch([*PUBLISHER_ROUTES, *TRACKING_ROUTES, *browser_library.ROUTES, *verdicts.ROUTES])
+_hot = dispatch(
+    [*PUBLISHER_ROUTES, *TRACKING_ROUTES, *browser_library.ROUTES, *publisher_rules.ROUTES, *verdicts.ROUTES]
+)
 _everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
 _BATCHERS = (intake.batcher, callbacks.batcher, events.batcher, verdicts.batcher)
 

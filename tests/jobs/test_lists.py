@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from integrations import lists
 from integrations.bulk import activity_failures_csv, activity_work
-from integrations.kit.lists import DOMAINS, LIST_KINDS, LOOK_UP, SUPPRESSION, VALUES
+from integrations.kit.lists import CLIENTS, DOMAINS, LIST_KINDS, LOOK_UP, SUPPRESSION, VALUES
 from integrations.lists import (
     ListError,
     list_add,
@@ -24,8 +24,10 @@ from integrations.lists import (
     list_import,
     list_import_start,
     list_items,
+    list_put_in_force,
     list_remove,
-    list_replace,
+    list_replacement_add,
+    list_replacement_begin,
     lists_tidy,
 )
 from integrations.models import ValueList, ValueListItem
@@ -287,10 +289,21 @@ def test_entries_are_added_found_and_removed_one_by_one(countries: ValueList) ->
         list_add(table, "SW1")
 
 
-def test_a_list_is_replaced_whole(countries: ValueList) -> None:
-    list_import(countries, file_of("DE\nAT\n"))
-    list_replace(countries, {" FR ": "", "": "", "fr": ""})
-    assert (keys(countries), countries.count) == (["fr"], 1)
+def test_a_client_s_list_is_changed_by_nobody_here(db: None) -> None:
+    theirs = made(CLIENTS)
+    generation = list_replacement_begin(theirs)
+    list_replacement_add(theirs, generation, [" FR ", "", "fr"])
+    assert keys(theirs) == []
+    list_put_in_force(theirs, generation)
+    assert (keys(theirs), theirs.count) == (["fr"], 1)
+    for change in (
+        lambda: list_add(theirs, "DE"),
+        lambda: list_remove(theirs, [1]),
+        lambda: list_import(theirs, file_of("DE\n")),
+        lambda: list_import_start(theirs, SimpleUploadedFile("a.csv", b"DE\n"), name="a.csv", by="ann"),
+    ):
+        with pytest.raises(ListError, match="Ask the client to change it"):
+            change()
 
 
 def test_what_is_given_out_can_be_taken_in_again(db: None) -> None:
