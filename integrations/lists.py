@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef
 from django.utils import timezone
 
-from integrations.kit.lists import LIST_KINDS, ListKind, suppression_lookups
+from integrations.kit.lists import CLIENTS, LIST_KINDS, ListKind, suppression_lookups
 from integrations.list_files import Entry, entries, last_of_each, rows_counted, value_problem
 from integrations.models import ValueList, ValueListItem
 from leads.activity import AT_WORK, ActivityError, Kind, Result, activity_start, items_insert
@@ -243,7 +243,7 @@ def list_put_in_force(value_list: ValueList, generation: int) -> None:
 
 def lists_tidy() -> int:
     """Delete entries that are in force no more, some at once, and files whose filling has ended; how many entries that were."""
-    _files_tidy()
+    _leftovers_tidy()
     gone = 0
     old = ValueListItem.objects.filter(list=OuterRef("pk"), generation__lt=OuterRef("generation"))
     for pk, generation in ValueList.objects.filter(Exists(old)).values_list("pk", "generation"):
@@ -261,8 +261,10 @@ def _refuse_mirrored(value_list: ValueList) -> None:
         raise ListError("This list is kept as the client has it. Ask the client to change it.")
 
 
-def _files_tidy() -> None:
+def _leftovers_tidy() -> None:
+    """Delete files whose filling has ended, and copies of clients' lists that no rule has any more."""
     before = timezone.now() - dt.timedelta(minutes=5)
+    ValueList.objects.filter(kind=CLIENTS, client_rule=None, created_at__lt=before).delete()
     for file_id in list(ImportFile.objects.filter(campaign=None, created_at__lt=before).values_list("pk", flat=True)):
         if not Activity.objects.filter(kind=NAME, state__in=AT_WORK, params__file=file_id).exists():
             ImportFile.objects.filter(pk=file_id).delete()

@@ -9,6 +9,7 @@ from celery import shared_task
 
 from integrations import bulk
 from integrations.audience_sync import SYNC_TASK, audience_syncs_work, syncs_due
+from integrations.client_rules import LOOK_TASK, client_rules_due, client_rules_look
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
@@ -126,6 +127,12 @@ def pull_form(integration_id: int) -> None:
     integration_pull_due(integration_id)
 
 
+@shared_task(name=LOOK_TASK)
+def look_at_rules(integration_id: int) -> None:
+    """Look at the rules that a client checks leads by, and copy those that jobs go by."""
+    client_rules_look(integration_id)
+
+
 @shared_task(name=WORK_TASK)
 def work_activity(activity_id: int) -> None:
     """Work a bulk action or an import."""
@@ -192,6 +199,8 @@ def sweep() -> None:
         wake(POLL_TASK, integration_id)
     for integration_id in pulls_due():
         wake(PULL_TASK, integration_id)
+    for integration_id in client_rules_due():
+        wake(LOOK_TASK, integration_id)
     if steps_due():
         wake(TELL_TASK)
     if mails_due():

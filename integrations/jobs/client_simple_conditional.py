@@ -8,7 +8,7 @@ from integrations.kit.job_settings import FIELD, field, identifier, lines, text
 from integrations.kit.jobs import MIRROR, BadSetting, JobKind, JobManifest, JobSetting, QualityCheck, Values
 from integrations.kit.judging import cannot_yet, condition_check
 
-_NOT_YET = "The client's condition has not been copied yet. It is as soon as their instance answers; or look at the lead yourself."
+_NOT_YET = "The client's condition has not been copied yet, or is gone. Look at the lead yourself, and at what the job goes by."
 _NOT_KNOWN = "The client's condition can't be read by this portal. Look at the lead yourself, or switch the job off."
 
 

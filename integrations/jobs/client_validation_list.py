@@ -9,7 +9,7 @@ from integrations.kit.jobs import MIRROR, BadSetting, JobKind, JobManifest, JobS
 from integrations.kit.judging import cannot_yet, list_check
 
 _NOT_YET = (
-    "The client's list has not been copied yet. It is as soon as their instance answers; or look at the lead yourself."
+    "The client's list has not been copied yet, or is gone. Look at the lead yourself, and at what the job goes by."
 )
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from integrations.kit.telephones import e164, is_possible, is_valid, looks_like_a_number, number_read
 
 MOST_CHARS = 400
-_MOST_DOMAIN_CHARS = 253
+_MOST_DOMAIN_CHARS, _DIGEST_CHARS = 253, 64
 
 
 def folded(text: str) -> str:
@@ -25,9 +25,12 @@ def folded(text: str) -> str:
 
 
 def normal_text(text: str) -> str:
-    """Folded, and short enough for an index: what is longer than 400 characters ends in a digest of the rest."""
+    """Folded, and short enough for an index: of what is longer than that, all behind 400 characters is a digest.
+
+    What comes out is its own normal form, so that keys that were given out can be taken in again.
+    """
     plain = folded(text)
-    if len(plain) <= MOST_CHARS:
+    if len(plain) <= MOST_CHARS + _DIGEST_CHARS:
         return plain
     rest = hashlib.sha256(plain[MOST_CHARS:].encode("utf-8", "replace")).hexdigest()
     return plain[:MOST_CHARS] + rest
