@@ -129,8 +129,11 @@ def _data(row: OutboxEvent, lead: Lead | None, *, personal: bool) -> dict[str, A
     elif row.campaign_id is not None:
         about["campaign_id"] = row.campaign_id
     if not personal or (lead is not None and lead.erased_at):
-        # It may quote anything of a lead.
+        # They may quote anything of a lead.
         said.pop("comment", None)
+        if "failed_jobs" in said:
+            values = lead.values if lead is not None else {}
+            said["failed_jobs"] = [without_personal(str(words), values) for words in said["failed_jobs"]]
     if "reason" in said:
         said["reason"] = without_personal(str(said["reason"]), lead.values if lead is not None else {})
     return about | said

@@ -6,8 +6,9 @@ it and never again; a rotated one works on for a day.
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ GRANT = "https://convertr.cvtr.io/grants/api_key"
 VERSION = "2.4"
 OVERLAP_HOURS = 24
 KEY_PLACE = "YOUR_API_KEY"
+PARTNER_KEY_PLACE = "YOUR_PARTNER_KEY"
 TABS = (("tracking", "Tracking"), ("credentials", "API Credentials"))
 # For staff: what goes on the client's site is none of a publisher's business.
 WEBSITE = ("website", "Website")
@@ -138,6 +140,14 @@ def curl(campaign: Campaign, publisher: Publisher, form: Form, key: str = "") ->
     values = " ".join(f"--data-urlencode {shlex.quote(f'{name}={value}')}" for name, value in sample(form.fields.all()))
     address = shlex.quote(_posted_to(campaign, publisher, form) + "?test=1")
     return f'curl -H "Authorization: Bearer $({log_in} | {reads})" {address} {values}'.rstrip()
+
+
+def partner_curl(campaign: Campaign, form: Form, example: Mapping[str, Any], key: str = "") -> str:
+    """One line for a shell: send a test lead by the partner API. Without the key a placeholder stands in its place."""
+    address = f"{settings.INSTANCE_URL}/api/v1/campaigns/{campaign.pk}/forms/{form.pk}/leads?test=true"
+    key_header = shlex.quote(f"Authorization: Bearer {key or PARTNER_KEY_PLACE}")
+    body = shlex.quote(json.dumps(example, ensure_ascii=False))
+    return f"curl -H {key_header} -H 'Content-Type: application/json' {shlex.quote(address)} -d {body}"
 
 
 def sample(fields: Iterable[Field]) -> list[tuple[str, str]]:

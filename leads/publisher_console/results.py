@@ -68,7 +68,7 @@ def _reason(lead: Lead) -> str:
     if lead.flag in (Flag.INVALID, Flag.RETURNED):
         return ": ".join(part for part in (lead.reason_code, lead.comment) if part)[:REASON_CHARS]
     if not lead.flag and lead.status == Status.INVALID:
-        return "; ".join(map(str, lead.failed_jobs))[:REASON_CHARS]
+        return "; ".join(lead.failed_words)[:REASON_CHARS]
     return ""
 
 

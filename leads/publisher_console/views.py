@@ -16,12 +16,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from leads.admin.badges import badge, campaign_badge
-from leads.models import Campaign, CampaignPublisher, Lead, Publisher, Status
+from leads.catalog import compiled_form
+from leads.form_schema import form_example
+from leads.models import Campaign, CampaignPublisher, Form, Lead, Publisher, Status
 from leads.publisher_console.results import WORDS, counts_of_today, latest_results
 from leads.publisher_console.specification import form_inputs
 from leads.publisher_console.visitors import SESSION_KEY, Visitor, for_publishers, page_context
 from leads.publisher_links import link_opened
-from leads.tracking_information import KEY_PLACE, Desk, curl, endpoints, tracking_page
+from leads.tracking_information import KEY_PLACE, PARTNER_KEY_PLACE, Desk, curl, endpoints, partner_curl, tracking_page
 
 DAYS = 7
 
@@ -73,6 +75,7 @@ def campaign(request: HttpRequest, visitor: Visitor, campaign_id: int) -> HttpRe
             "inputs": form_inputs(form),
             "endpoints": endpoints(found, visitor.publisher, form),
             "curl": curl(found, visitor.publisher, form),
+            "partner_curl": _partner_curl(found, form),
         }
         for form in found.forms.prefetch_related("fields").order_by("id")
     ]
@@ -85,6 +88,7 @@ def campaign(request: HttpRequest, visitor: Visitor, campaign_id: int) -> HttpRe
         "forms": forms,
         "links": list(found.links.all()),
         "key_place": KEY_PLACE,
+        "partner_key_place": PARTNER_KEY_PLACE,
         "today": [(word, today[name]) for name, (word, _) in WORDS.items()],
         "total": _without_tests(today),
         "results": latest_results(visitor.publisher, found, clear=visitor.may_change),
@@ -135,6 +139,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """Ends the session, however it began."""
     logout(request)
     return HttpResponseRedirect(reverse("admin:login"))
+
+
+def _partner_curl(campaign: Campaign, form: Form) -> str:
+    compiled = compiled_form(campaign.pk, form.pk)
+    return partner_curl(campaign, form, form_example(compiled)) if compiled is not None else ""
 
 
 def _contract(publisher: Publisher, campaign_id: int) -> CampaignPublisher:
