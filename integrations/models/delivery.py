@@ -73,6 +73,10 @@ class Delivery(models.Model):
             models.Index(fields=["integration", "id"], name="delivery_integration"),
             # Where a lead stands at an integration: its latest delivery there.
             models.Index(fields=["lead", "integration", "id"], name="delivery_lead"),
+            # Which delivery a client means by its own id of a lead.
+            models.Index(
+                fields=["reference", "integration"], name="delivery_reference", condition=models.Q(reference__gt="")
+            ),
             models.Index(fields=["event"], name="delivery_event", condition=models.Q(event__isnull=False)),
             models.Index(
                 fields=["integration", "next_try_at"], name="delivery_due", condition=models.Q(state="queued")
