@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from integrations.api import exports, integrations, webhooks
+from integrations.api import exports, integrations, timeline, verdicts, webhooks
 from integrations.api.addresses import MessageConverter
 
 register_converter(MessageConverter, "message")
@@ -24,5 +24,7 @@ urlpatterns = [
     path("integrations/<row:integration_id>/check", integrations.IntegrationCheckView.as_view()),
     path("integrations/<row:integration_id>/refresh", integrations.IntegrationRefreshView.as_view()),
     path("integrations/<row:integration_id>/health", integrations.IntegrationHealthView.as_view()),
+    path("verdicts", verdicts.VerdictsView.as_view()),
+    path("leads/<lead:named>/timeline", timeline.TimelineView.as_view()),
     path("exports/leads", exports.ExportView.as_view()),
 ]

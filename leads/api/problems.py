@@ -87,8 +87,9 @@ class Wrong:
     @property
     def place(self) -> str:
         """Where it stands, for people: “row 17, column email”."""
-        parts = [f"row {self.row}" if self.row is not None else "", f"column {self.column}" if self.column else ""]
-        return ", ".join(filter(None, parts)) or (f"field {self.field}" if self.field else "the body as a whole")
+        row = f"row {self.row}" if self.row is not None else ""
+        where = f"column {self.column}" if self.column else f"field {self.field}" if self.field else ""
+        return ", ".join(filter(None, (row, where))) or "the body as a whole"
 
     def as_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {"field": self.field, "place": self.place, "message": self.message}
@@ -204,7 +205,7 @@ def _found(error: Exception) -> Problem:
         case ProblemRaised():
             return error.problem
         case exceptions.ValidationError():
-            return invalid(list(_wrongs(error.detail)) or [Wrong("", "This is not as it should be.")])
+            return invalid(wrongs_of(error.detail) or [Wrong("", "This is not as it should be.")])
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             words = "Send your key as: Authorization: Bearer cp_live_… It was missing, or opens nothing (any more)."
             return problem("key-missing", words, headers={"WWW-Authenticate": "Bearer"})
@@ -225,6 +226,11 @@ def _found(error: Exception) -> Problem:
         case OperationalError() | InterfaceError():
             return problem("busy", "The database does not answer. Nothing was stored.", headers={"Retry-After": "1"})
     return problem("failed", "Something failed here. It was written down.")
+
+
+def wrongs_of(detail: Any) -> list[Wrong]:
+    """REST framework's errors as things that are wrong."""
+    return list(_wrongs(detail))
 
 
 def _wrongs(detail: Any, path: tuple[str, ...] = (), row: int | None = None) -> Iterable[Wrong]:
