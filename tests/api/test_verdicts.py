@@ -135,7 +135,10 @@ def test_of_many_each_has_an_answer_and_the_good_ones_count(client_system: Partn
     said = answer.json()
     assert (said["accepted"], said["refused"]) == (1, 6)
     assert [row["status"] for row in said["rows"]] == [200, 422, 404, 404, 404, 422, 422]
-    assert [error["place"] for error in said["rows"][5]["errors"]] == ["row 6, field verdict", "row 6, field decided_at"]
+    assert [error["place"] for error in said["rows"][5]["errors"]] == [
+        "row 6, field verdict",
+        "row 6, field decided_at",
+    ]
     assert {error["field"] for error in said["rows"][5]["errors"]} == {"verdict", "decided_at"}
     assert StatusUpdate.objects.count() == 1
 
