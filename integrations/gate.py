@@ -76,7 +76,7 @@ def _spans(integration: Integration, now: dt.datetime) -> Iterator[tuple[dt.date
     over_midnight = dt.timedelta(days=1 if ends <= begins else 0)
     for day in (today + dt.timedelta(days=n) for n in range(-1, 9)):
         if not integration.weekdays or day.weekday() in integration.weekdays:
-            yield _clock_shows(day, begins, zone), _clock_shows(day + over_midnight, ends, zone)
+            yield clock_shows(day, begins, zone), clock_shows(day + over_midnight, ends, zone)
 
 
 def integration_allowance(integration: Integration, wanted: int, now: dt.datetime) -> int:
@@ -163,10 +163,10 @@ def _caps(integration: Integration, now: dt.datetime) -> list[tuple[int, dt.date
     if integration.cap_total is not None:
         found.append((integration.cap_total, None, None, f"All {integration.cap_total:,} are out"))
     if integration.cap_week is not None:
-        week = _clock_shows(monday, MIDNIGHT, zone), _clock_shows(monday + dt.timedelta(days=7), MIDNIGHT, zone)
+        week = clock_shows(monday, MIDNIGHT, zone), clock_shows(monday + dt.timedelta(days=7), MIDNIGHT, zone)
         found.append((integration.cap_week, *week, f"This week's {integration.cap_week:,} are out"))
     if integration.cap_day is not None:
-        day = _clock_shows(today, MIDNIGHT, zone), _clock_shows(today + dt.timedelta(days=1), MIDNIGHT, zone)
+        day = clock_shows(today, MIDNIGHT, zone), clock_shows(today + dt.timedelta(days=1), MIDNIGHT, zone)
         found.append((integration.cap_day, *day, f"Today's {integration.cap_day:,} are out"))
     return found
 
@@ -202,7 +202,7 @@ def _close(integration: Integration, reason: str, until: dt.datetime | None) -> 
     Integration.objects.filter(pk=integration.pk).update(closed_reason=reason, closed_until=until, room=None)
 
 
-def _clock_shows(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+def clock_shows(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
     """The moment at which the clock there first shows this time or a later one: none is left out when clocks change."""
     wall = dt.datetime.combine(day, time)
     moment = wall.replace(tzinfo=zone).astimezone(UTC)

@@ -6,10 +6,13 @@ A batch is one transaction: a lead is never judged without its deliveries, and n
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import F, Q, QuerySet
 
 from integrations.delivery import Wish, accepting, deliveries_add
+from integrations.judgements import goes_out, leads_judge_by_jobs
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, IntegrationState
+from leads import clock
 from leads.models import Lead, LeadChange, Status
 from leads.status import Judgement, leads_judge
 
@@ -18,8 +21,8 @@ BATCH = 500
 
 
 def leads_due() -> bool:
-    """Whether a received lead waits to be judged."""
-    return Lead.objects.filter(processed_at__isnull=True).exists()
+    """Whether a received lead waits to be judged, and need not wait for its campaign's keys."""
+    return _received().exists()
 
 
 def changes_due() -> bool:
@@ -38,29 +41,38 @@ def leads_process() -> int:
             return total
 
 
+def _received() -> QuerySet[Lead]:
+    waits = Q(campaign__judging_waits_until__gt=clock.now())
+    return Lead.objects.filter(processed_at__isnull=True).exclude(waits)
+
+
 def _process_batch() -> int:
     with transaction.atomic():
         leads = list(
-            Lead.objects.select_for_update(skip_locked=True)
-            .filter(processed_at__isnull=True)
+            _received()
+            .select_for_update(skip_locked=True, of=("self",))
             .order_by("id")
+            .annotate(processr_version=F("campaign__processr_version"))
             .only("campaign_id", "status", "sync_subdomain", "sync_token")[:BATCH]
         )
         if not leads:
             return 0
-        judgements = {lead.pk: _judge(lead) for lead in leads}
+        judgements = {lead.pk: _plain(lead) for lead in leads}
+        # A campaign that nobody ever gave a job or a cap costs nothing more.
+        if versions := {lead.campaign_id: lead.processr_version for lead in leads if lead.processr_version}:
+            judgements |= leads_judge_by_jobs([lead.pk for lead in leads if lead.campaign_id in versions], versions)
         leads_judge(judgements, tell={lead.pk: bool(lead.sync_subdomain and lead.sync_token) for lead in leads})
         integrations = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
         deliveries_add(
             Wish(integration, Delivery.Kind.LEAD, lead.pk, test=judgements[lead.pk].status == Status.TEST)
             for lead in leads
-            if judgements[lead.pk].status in (Status.VALID, Status.TEST)
+            if goes_out(judgements[lead.pk])
             for integration in integrations[lead.campaign_id]
         )
     return len(leads)
 
 
-def _judge(lead: Lead) -> Judgement:
+def _plain(lead: Lead) -> Judgement:
     """A lead that passed its form is valid as long as its campaign has no quality jobs; a test lead stays a test."""
     return Judgement(Status.TEST if lead.status == Status.TEST else Status.VALID)
 

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import F
 
-from leads.models import Campaign
+from integrations.caps import caps_changed
+from integrations.key_builds import campaigns_bump, job_removed, key_builds_follow
+from integrations.models import Job
+from leads.models import Campaign, CampaignPublisher
 
 
 def processr_changed(campaign_id: int) -> None:
-    """Put changes of a campaign's jobs, groups, caps or rules in force. To be called in the transaction that makes them.
+    """Put changes of a campaign's jobs, groups or rules in force. To be called in the transaction that makes them.
 
     What is compiled of the Processr is kept by a number that this raises: the next batch of leads is judged by what is new.
+    For a job that compares leads, keys of the leads before are made (key_builds.py).
     """
     with transaction.atomic():
-        Campaign.objects.filter(pk=campaign_id).update(processr_version=F("processr_version") + 1)
+        campaigns_bump([campaign_id])
+        key_builds_follow(Campaign.objects.get(pk=campaign_id))
+
+
+def job_remove(job: Job) -> None:
+    """Remove a job; what it said of leads stays on them, its statistics go."""
+    with transaction.atomic():
+        job_removed(job)
+        job.delete()
+        processr_changed(job.campaign_id)
+
+
+def campaign_caps_changed(campaign_id: int) -> None:
+    """Put changed caps of a campaign's publishers, or its changed time zone, in force; in the transaction that makes them.
+
+    What went out is counted anew, and what was held goes out as far as there is room now.
+    """
+    with transaction.atomic():
+        campaigns_bump([campaign_id])
+        caps_changed(CampaignPublisher.objects.filter(campaign=campaign_id).values_list("pk", flat=True))

@@ -17,6 +17,8 @@ from integrations.drift import integration_pull_due
 from integrations.events import ROUTE_TASK, events_due, events_route
 from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
+from integrations.held import RELEASE_TASK, leads_held_due, leads_held_release
+from integrations.key_builds import BUILD_TASK, key_builds_due, keys_build, keys_clean
 from integrations.lists import lists_tidy
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
@@ -77,6 +79,18 @@ _tell_webhooks = Stage(outbox_route)
 def process_leads() -> None:
     """Stage 2: judge received leads."""
     _process()
+
+
+@shared_task(name=BUILD_TASK)
+def build_keys() -> None:
+    """Make keys of leads that were there before jobs that compare with them."""
+    keys_build()
+
+
+@shared_task(name=RELEASE_TASK)
+def release_held() -> None:
+    """Let out what publishers' caps held, as the next day, week or month begins."""
+    leads_held_release()
 
 
 @shared_task(name=ROUTE_TASK)
@@ -147,9 +161,10 @@ def look() -> None:
 
 @shared_task(name="integrations.look_at_leads")
 def look_at_leads() -> None:
-    """Tell of campaigns without leads, and of clients that suddenly refuse many."""
+    """Tell of campaigns without leads, and of clients that suddenly refuse many; remove keys that nobody asks for any more."""
     silence_look()
     verdict_shares_look()
+    keys_clean()
 
 
 @shared_task(name=TELL_TASK)
@@ -182,6 +197,10 @@ def sweep() -> None:
         wake(WORK_TASK, activity_id)
     if leads_due():
         wake(PROCESS_TASK)
+    if key_builds_due():
+        wake(BUILD_TASK)
+    if leads_held_due():
+        wake(RELEASE_TASK)
     if events_due():
         wake(ROUTE_TASK)
     if memberships_due():

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from leads.database import insert_rows, update_rows, uuid7
 from leads.forms import email_key, email_names
-from leads.models import Field, Flag, Happening, Lead, LeadChange
+from leads.models import Field, Flag, Happening, Held, Lead, LeadChange, LeadKey
 from leads.models.lead import Status, Via
 from leads.outbox import outbox_add_leads
 from leads.tracking.lead_events import NAMES, RECEIVED, Change, flag_before, leads_changed
@@ -45,10 +46,51 @@ class FlagChange:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the Processr made of a lead."""
+    """What the Processr made of a lead. `failed_jobs` are entries as the lead keeps them; `score` None: it met no jobs."""
 
     status: Status
-    failed_jobs: Sequence[str] = ()
+    failed_jobs: Sequence[Mapping[str, Any]] = ()
+    score: int | None = None
+    max_score: int | None = None
+    enriched: Mapping[str, str] | None = None
+    held: Held = Held.NO
+    held_until: dt.datetime | None = None
+    billable: bool | None = None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it failed, in words."""
+        return [str(entry["reason"]) for entry in self.failed_jobs]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether neither jobs nor caps had anything to say."""
+        return self.score is None and self.billable is None and not self.held
+
+    def told(self) -> dict[str, Any]:
+        """As its history keeps it: what it came to, and by which jobs it failed."""
+        if self.is_plain:
+            return {}
+        return {
+            "score": self.score,
+            "max_score": self.max_score,
+            "failed": [dict(entry) for entry in self.failed_jobs],
+            "enriched": list(self.enriched or ()),
+            "held": self.held,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person (or the end of a cap's span, where `by` is empty) decides of a lead that is held.
+
+    Accepted, it goes out; else it is invalid, for this reason.
+    """
+
+    accepted: bool
+    by: str = ""
+    reason_code: str = ""
+    comment: str = ""
 
 
 def leads_flag(changes: Mapping[int, FlagChange]) -> set[int]:
@@ -99,6 +141,9 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
         if change.flag in NAMES and change.flag != flag_before(lead.flag, lead.status):
             tracked.append(Change(lead.pk, change.flag, change.event_id, decided_at, reason_code, change.via))
     update_rows(Lead, ["id"], ["flag", "reason_code", "comment", "flagged_by", "flagged_at"], updates)
+    # What the Processr turned down and somebody finds valid after all counts as valid for those who look for earlier leads.
+    if turned := [pk for pk, about in told.items() if (about["status"], about["flag"]) == (Status.INVALID, Flag.VALID)]:
+        LeadKey.objects.filter(lead__in=turned).update(good=True)
     _write_history(history)
     leads_changed(tracked)
     outbox_add_leads(Happening.LEAD_FLAGGED, told)
@@ -112,41 +157,149 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
     reads the others as lead results. To be called inside the transaction that queues what follows from it.
     """
     now = timezone.now()
-    event_ids = {lead_id: uuid7() for lead_id in judgements}
+    plain = [(pk, j.status, list(j.failed_jobs), now) for pk, j in judgements.items() if j.is_plain]
+    update_rows(Lead, ["id"], ["status", "failed_jobs", "processed_at"], plain)
+    wide = [(pk, *_judged_cells(j), 1, now) for pk, j in judgements.items() if not j.is_plain]
+    update_rows(Lead, ["id"], [*_JUDGED, "judgements", "processed_at"], wide)
+    event_ids = _judged_history(judgements, tell, now)
+    leads_changed([Change(lead_id, RECEIVED) for lead_id in judgements] + _invalidated(judgements, event_ids, now))
+    _judged_told(judgements, event_ids)
+
+
+def leads_judge_again(
+    judgements: Mapping[int, Judgement], before: Mapping[int, Lead], *, by: str, released: Collection[int] = ()
+) -> None:
+    """Record what the Processr made of leads that were judged before (lead id to judgement), because a person wants it.
+
+    `before` has the leads as they were, locked; `released` are those that go out by this, and did not before. In the caller's
+    transaction. The instance that a lead came from is told where it became invalid, or is not any more.
+    """
+    now = timezone.now()
+    rows = [
+        (pk, *_judged_cells(j), min(before[pk].judgements + 1, 32_767))
+        + (now if pk in released else before[pk].released_at,)
+        for pk, j in judgements.items()
+    ]
+    update_rows(Lead, ["id"], [*_JUDGED, "judgements", "released_at"], rows)
+    invalid = Status.INVALID
+    turned = {pk: j for pk, j in judgements.items() if (j.status == invalid) != (before[pk].status == invalid)}
+    decided = {pk for pk, j in turned.items() if j.status in (Status.VALID, invalid)}
+    tell = {pk: pk in decided and bool(lead.sync_subdomain and lead.sync_token) for pk, lead in before.items()}
+    event_ids = _judged_history(judgements, tell, now, by=by, always=True)
+    leads_changed(_invalidated({pk: j for pk, j in turned.items() if not before[pk].flag}, event_ids, now))
+    _judged_told(judgements, event_ids)
+
+
+def leads_decide(decisions: Mapping[int, Decision]) -> set[int]:
+    """Let held leads out, or turn them down (lead id to decision), in the caller's transaction; return the ids of those that
+    were still held.
+
+    A lead in Caution that a person accepts is valid from then on. What goes out is queued by the caller. The instance that a
+    lead came from is told of what became valid or invalid.
+    """
+    now = timezone.now()
+    leads = {
+        lead.pk: lead
+        for lead in Lead.objects.select_for_update(of=("self",))
+        .filter(pk__in=decisions)
+        .order_by("pk")
+        .exclude(held="")
+    }
+    out = {pk for pk in leads if decisions[pk].accepted}
+    status = {
+        pk: Status.INVALID
+        if pk not in out
+        else Status.VALID
+        if decisions[pk].by and lead.status == Status.CAUTION
+        else Status(lead.status)
+        for pk, lead in leads.items()
+    }
     update_rows(
         Lead,
         ["id"],
-        ["status", "failed_jobs", "processed_at"],
-        [(lead_id, j.status, list(j.failed_jobs), now) for lead_id, j in judgements.items()],
+        ["status", "held", "held_until", "released_at"],
+        [(pk, status[pk], Held.NO, None, now if pk in out else lead.released_at) for pk, lead in leads.items()],
     )
-    _write_history(
+    event_ids = {pk: uuid7() for pk in leads}
+    history = []
+    for pk, lead in leads.items():
+        decision = decisions[pk]
+        kind = LeadChange.Kind.RELEASED if pk in out else LeadChange.Kind.JUDGED
+        via = Via.ADMIN if decision.by else Via.PROCESSR
+        # It may have been told of one that was invalid before.
+        tell = status[pk] != lead.status and bool(lead.sync_subdomain and lead.sync_token)
+        history.append(
+            (pk, kind, status[pk], "", decision.reason_code[:200], decision.comment, {"held": lead.held})
+            + (decision.by[:200], via, event_ids[pk], now, tell)
+        )
+    _write_history(history)
+    leads_changed(
         [
-            (
-                lead_id,
-                LeadChange.Kind.JUDGED,
-                j.status,
-                "",
-                "; ".join(j.failed_jobs)[:200],
-                "",
-                {},
-                "",
-                Via.PROCESSR,
-            )
-            + (event_ids[lead_id], now, j.status == Status.INVALID and tell[lead_id])
-            for lead_id, j in judgements.items()
+            Change(pk, Flag.INVALID, event_ids[pk], now, decisions[pk].reason_code[:200], Via.ADMIN)
+            for pk in leads
+            if pk not in out
         ]
     )
-    tracked = [Change(lead_id, RECEIVED) for lead_id in judgements]
-    tracked += [
-        Change(lead_id, Flag.INVALID, event_ids[lead_id], now, "; ".join(j.failed_jobs)[:200], Via.PROCESSR)
-        for lead_id, j in judgements.items()
-        if j.status == Status.INVALID
-    ]
-    leads_changed(tracked)
+    reasons = {pk: decisions[pk].reason_code or decisions[pk].comment for pk in leads if pk not in out}
     outbox_add_leads(
         Happening.LEAD_JUDGED,
         {
-            lead_id: {"status": j.status, "failed_jobs": list(j.failed_jobs), "change": event_ids[lead_id].hex}
+            pk: {
+                "status": status[pk],
+                "failed_jobs": [reasons[pk]] if reasons.get(pk) else [],
+                "change": event_ids[pk].hex,
+            }
+            for pk, lead in leads.items()
+            if status[pk] != lead.status
+        },
+    )
+    return set(leads)
+
+
+_JUDGED = ("status", "failed_jobs", "score", "max_score", "enriched", "held", "held_until", "billable")
+
+
+def _judged_cells(j: Judgement) -> tuple[object, ...]:
+    enriched = dict(j.enriched) if j.enriched is not None else None
+    return (j.status, list(j.failed_jobs), j.score, j.max_score, enriched, j.held, j.held_until, j.billable)
+
+
+def _judged_history(
+    judgements: Mapping[int, Judgement],
+    tell: Mapping[int, bool],
+    now: dt.datetime,
+    *,
+    by: str = "",
+    always: bool = False,
+) -> dict[int, uuid.UUID]:
+    """Write judgements into the histories of leads; lead id to the change's event id. Only an invalid one is told of unless
+    `always`."""
+    event_ids = {lead_id: uuid7() for lead_id in judgements}
+    _write_history(
+        [
+            (lead_id, LeadChange.Kind.JUDGED, j.status, "", "; ".join(j.reasons)[:200], "", j.told(), by[:200])
+            + (Via.PROCESSR, event_ids[lead_id], now, (always or j.status == Status.INVALID) and tell[lead_id])
+            for lead_id, j in judgements.items()
+        ]
+    )
+    return event_ids
+
+
+def _invalidated(
+    judgements: Mapping[int, Judgement], event_ids: Mapping[int, uuid.UUID], now: dt.datetime
+) -> list[Change]:
+    return [
+        Change(lead_id, Flag.INVALID, event_ids[lead_id], now, "; ".join(j.reasons)[:200], Via.PROCESSR)
+        for lead_id, j in judgements.items()
+        if j.status == Status.INVALID
+    ]
+
+
+def _judged_told(judgements: Mapping[int, Judgement], event_ids: Mapping[int, uuid.UUID]) -> None:
+    outbox_add_leads(
+        Happening.LEAD_JUDGED,
+        {
+            lead_id: {"status": j.status, "failed_jobs": j.reasons, "change": event_ids[lead_id].hex}
             for lead_id, j in judgements.items()
         },
     )

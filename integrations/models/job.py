@@ -66,12 +66,13 @@ class Job(models.Model):
 
 
 class KeyBuild(models.Model):
-    """That keys of the leads before are made for a job that compares leads; the job judges for sure once it is finished."""
+    """Of a job that compares leads: what it compares, and how far keys of the leads before it have been made."""
 
     job = models.OneToOneField(Job, models.CASCADE, related_name="key_build")
-    asks = models.CharField(
-        max_length=64, help_text="Digest of what the job compares and among whom: another one starts anew."
+    reach = models.JSONField(
+        default=list, help_text='[{"scope": ..., "fields": [...], "campaigns": [...]}]: another one starts anew.'
     )
+    wide = models.BooleanField(default=False, help_text="Whether leads of other campaigns have keys for it.")
     done_to = models.BigIntegerField(default=0, help_text="Leads up to this id have their keys.")
     up_to = models.BigIntegerField(
         help_text="The last lead that there was; later ones get their keys as they are judged."
@@ -80,12 +81,15 @@ class KeyBuild(models.Model):
     again_from = models.BigIntegerField(null=True)
     again_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
-            models.Index(fields=["id"], name="key_build_due", condition=models.Q(finished_at__isnull=True)),
+            models.Index(
+                fields=["id"],
+                name="key_build_due",
+                condition=models.Q(finished_at__isnull=True) | models.Q(again_at__isnull=False),
+            ),
         ]
 
 
