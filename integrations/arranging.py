@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
+from integrations.key_builds import job_removed
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Tab
 from integrations.models import Job, JobGroup
@@ -86,6 +87,7 @@ def job_remove(job: Job) -> None:
     """Remove a job with what it was counted for. What it said of leads stays on them."""
     with transaction.atomic():
         campaign_id = job.campaign_id
+        job_removed(job)
         job.delete()
         processr_changed(campaign_id)
 

@@ -3,21 +3,17 @@ that it reads was removed."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from django.db.models import F
 
-from integrations.kit.conditions import conditions_fields
+from integrations.job_sets import job_compile, job_reads
 from integrations.kit.job_registry import job_kinds
-from integrations.kit.jobs import BadSetting, Enriching, JobKind, QualityCheck
+from integrations.kit.jobs import Enriching, JobKind
 from integrations.models import Job, ValueList
 from leads.models import Field
-
-KEPT = 2_000
 
 
 def campaigns_inputs(campaign_ids: Collection[int]) -> Mapping[int, dict[str, str]]:
@@ -32,26 +28,13 @@ def campaigns_inputs(campaign_ids: Collection[int]) -> Mapping[int, dict[str, st
     return found
 
 
-@lru_cache(maxsize=KEPT)
-def _compiled(slug: str, settings: str) -> QualityCheck | Enriching | BadSetting:
-    """A kind with settings (as JSON), or what is wrong with them. Kept, for expressions are tried out as they are compiled."""
-    try:
-        return job_kinds()[slug].compile(json.loads(settings))
-    except BadSetting as bad:
-        return bad.with_traceback(None)
-
-
-def _compile(job: Job) -> QualityCheck | Enriching | BadSetting:
-    return _compiled(job.kind, json.dumps(job.settings, sort_keys=True))
-
-
 def job_adds(job: Job) -> tuple[str, ...]:
     """The names of the values that an enrichment job adds."""
     kind = job_kinds().get(job.kind)
     if kind is None or kind.manifest.tab != "enrichment":
         return ()
-    compiled = _compile(job)
-    return compiled.adds if isinstance(compiled, Enriching) else ()
+    check = job_compile(job.kind, job.settings).check
+    return check.adds if isinstance(check, Enriching) else ()
 
 
 def inputs_before(job: Job, jobs: Iterable[Job], own: Mapping[str, str]) -> dict[str, str]:
@@ -68,22 +51,6 @@ def inputs_before(job: Job, jobs: Iterable[Job], own: Mapping[str, str]) -> dict
         for name in job_adds(other):
             offered.setdefault(name, f"{name} (added by {other.name})")
     return offered
-
-
-def job_reads(kind: JobKind, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The input keys that a job of this kind with these settings reads."""
-    if kind.manifest.fields is not None:
-        return kind.manifest.fields(settings)
-    found: list[str] = []
-    for box in kind.manifest.settings:
-        value = settings.get(box.name)
-        if box.type == "field" and isinstance(value, str) and value:
-            found.append(value)
-        elif box.type == "fields" and isinstance(value, list | tuple):
-            found += [key for key in value if isinstance(key, str) and key]
-        elif box.type == "conditions":
-            found += conditions_fields(value)
-    return tuple(dict.fromkeys(found))
 
 
 def job_lists(kind: JobKind, settings: Mapping[str, Any]) -> tuple[int, ...]:
@@ -120,11 +87,11 @@ def job_problem(job: Job, inputs: Collection[str], lists: Collection[int]) -> st
     kind = job_kinds().get(job.kind)
     if kind is None:
         return f"This portal has no kind of job “{job.kind}” any more. Remove it."
-    if isinstance(bad := _compile(job), BadSetting):
+    if (bad := job_compile(job.kind, job.settings).bad) is not None:
         labels = {box.name: box.label for box in kind.manifest.settings}
         label = labels.get(bad.name, "")
         return f"{label}: {bad.words}" if label else bad.words
-    reads = [*job_reads(kind, job.settings), *([job.when_field] if job.group_id and job.when_field else [])]
+    reads = [*job_reads(kind.manifest, job.settings), *([job.when_field] if job.group_id and job.when_field else [])]
     if gone := [key for key in dict.fromkeys(reads) if key not in inputs]:
         names = " and ".join(f"“{key}”" for key in gone[:3])
         one = len(gone) == 1

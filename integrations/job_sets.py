@@ -6,9 +6,11 @@ wait for a person, and its neighbours judge as ever.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +23,7 @@ from leads.models import Campaign, CampaignPublisher, Field, Form, KeyKind
 logger = logging.getLogger(__name__)
 
 OUR_FAULT = "Our own software failed on it. Reprocess the lead later, or switch the job off."
-MOST_SETS = 1_000
+MOST_SETS, MOST_COMPILED = 1_000, 2_000
 UTC = ZoneInfo("UTC")
 
 
@@ -179,13 +181,13 @@ def job_set_compile(
 def _writers(campaign: Campaign, specs: Sequence[JobSpec]) -> Iterable[KeyWriter]:
     """Jobs for which leads of this campaign have keys: its own, on or not, and wide ones of others."""
     for spec in specs:
-        if (asks := job_compile(spec).asks) is not None:
+        if (asks := job_compile(spec.kind, spec.settings).asks) is not None:
             yield KeyWriter(asks, campaign.pk)
     others = KeyBuild.objects.filter(wide=True).exclude(job__campaign=campaign.pk).select_related("job__campaign")
     for build in others:
         if reaches(build.reach, campaign, build.job.campaign):
             spec = job_spec(build.job)
-            if (asks := job_compile(spec).asks) is not None:
+            if (asks := job_compile(spec.kind, spec.settings).asks) is not None:
                 yield KeyWriter(asks, build.job.campaign_id)
 
 
@@ -207,7 +209,7 @@ def campaign_inputs(campaign_id: int) -> frozenset[str]:
 
 def campaign_enriched_names(campaign_id: int) -> tuple[str, ...]:
     """The names that a campaign's enrichment adds, in the order of its jobs, each once."""
-    made = (job_compile(spec) for spec in job_specs(campaign_id) if spec.enabled)
+    made = (job_compile(spec.kind, spec.settings) for spec in job_specs(campaign_id) if spec.enabled)
     return tuple(dict.fromkeys(name for each in made if isinstance(each.check, Enriching) for name in each.check.adds))
 
 
@@ -238,45 +240,51 @@ def group_specs(campaign_id: int) -> list[GroupSpec]:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a job's settings come to: its check, or why there is none."""
+    """What a job's settings come to: its check, or why there is none; `bad` where one of its settings makes no sense."""
 
     manifest: JobManifest | None
     check: QualityCheck | Enriching | None
     problem: str = ""
+    bad: BadSetting | None = None
 
     @property
     def asks(self) -> Asks | None:
         return self.check.asks if self.check is not None else None
 
 
-def job_compile(spec: JobSpec) -> Compiled:
-    """Read a job's settings; never raises."""
-    kind = job_kinds().get(spec.kind)
+def job_compile(kind: str, settings: Mapping[str, Any]) -> Compiled:
+    """Read a job's settings; never raises. Kept, for expressions are tried out as they are compiled."""
+    return _compiled(kind, json.dumps(settings, sort_keys=True))
+
+
+@lru_cache(maxsize=MOST_COMPILED)
+def _compiled(slug: str, settings: str) -> Compiled:
+    kind = job_kinds().get(slug)
     if kind is None:
-        return Compiled(None, None, f"There is no job “{spec.kind}” in this portal any more. Remove it.")
+        return Compiled(None, None, f"There is no job “{slug}” in this portal any more. Remove it.")
     try:
-        return Compiled(kind.manifest, kind.compile(spec.settings))
+        return Compiled(kind.manifest, kind.compile(json.loads(settings)))
     except BadSetting as bad:
-        return Compiled(kind.manifest, None, f"It is not set up: {bad.words}")
+        return Compiled(kind.manifest, None, f"It is not set up: {bad.words}", bad.with_traceback(None))
     except Exception as error:  # noqa: BLE001  whatever a kind raises: its neighbours go on judging
-        logger.error("job %s of the kind %s can't be compiled: %s", spec.id, spec.kind, type(error).__name__)
+        logger.error("a job of the kind %s can't be compiled: %s", slug, type(error).__name__)
         return Compiled(kind.manifest, None, OUR_FAULT)
 
 
-def job_fields(manifest: JobManifest, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The inputs that a job of this kind with these settings reads."""
+def job_reads(manifest: JobManifest, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The input keys that a job of this kind with these settings reads."""
     if manifest.fields is not None:
         return tuple(manifest.fields(settings))
     found: list[str] = []
-    for setting in manifest.settings:
-        value = settings.get(setting.name)
-        if setting.type == "field" and isinstance(value, str):
+    for box in manifest.settings:
+        value = settings.get(box.name)
+        if box.type == "field" and isinstance(value, str) and value:
             found.append(value)
-        elif setting.type == "fields" and isinstance(value, list):
-            found += [key for key in value if isinstance(key, str)]
-        elif setting.type == "conditions":
+        elif box.type == "fields" and isinstance(value, list | tuple):
+            found += [key for key in value if isinstance(key, str) and key]
+        elif box.type == "conditions":
             found += conditions_fields(value)
-    return tuple(dict.fromkeys(key for key in found if key))
+    return tuple(dict.fromkeys(found))
 
 
 def steps_compile(
@@ -284,7 +292,7 @@ def steps_compile(
 ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     """Enrichment and quality, each in its order. `inputs` are those of the campaign's forms."""
     known_groups = {group.id: group for group in groups}
-    compiled = {spec.id: job_compile(spec) for spec in specs if spec.enabled}
+    compiled = {spec.id: job_compile(spec.kind, spec.settings) for spec in specs if spec.enabled}
     placed: dict[tuple[str, int, int, int], list[JobSpec]] = {}
     for spec in sorted((spec for spec in specs if spec.enabled), key=lambda spec: (spec.position, spec.id)):
         manifest = compiled[spec.id].manifest
@@ -312,7 +320,7 @@ def _ready(spec: JobSpec, compiled: Compiled, known: Collection[str], keys_ready
     problem, runs = compiled.problem, None
     reads: tuple[str, ...] = ()
     if compiled.manifest is not None:
-        reads = job_fields(compiled.manifest, spec.settings)
+        reads = job_reads(compiled.manifest, spec.settings)
     if grouped and spec.when_field:
         reads = (*reads, spec.when_field)
         try:

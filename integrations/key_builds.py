@@ -48,7 +48,7 @@ def job_reach(spec: JobSpec) -> list[dict[str, Any]]:
 
     Settings decide this, never a lead's values: a lead that has all of them is asked about.
     """
-    asks = job_compile(spec).asks
+    asks = job_compile(spec.kind, spec.settings).asks
     if asks is None:
         return []
     try:
@@ -197,7 +197,7 @@ def _build_batch() -> int | None:
             .order_by("pk")[:BATCH]
         )
         kinds = {(scope, fields): pk for pk, scope, fields in KeyKind.objects.values_list("pk", "scope", "fields")}
-        compiled = job_compile(job_spec(build.job))
+        compiled = job_compile(build.job.kind, build.job.settings)
         if compiled.asks is not None:
             writers = (KeyWriter(compiled.asks, campaign.pk),)
             keys_write(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from integrations.caps import caps_changed
-from integrations.key_builds import campaigns_bump, job_removed, key_builds_follow
-from integrations.models import Job
+from integrations.key_builds import campaigns_bump, key_builds_follow
 from leads.models import Campaign, CampaignPublisher
 
 
@@ -19,14 +18,6 @@ def processr_changed(campaign_id: int) -> None:
     with transaction.atomic():
         campaigns_bump([campaign_id])
         key_builds_follow(Campaign.objects.get(pk=campaign_id))
-
-
-def job_remove(job: Job) -> None:
-    """Remove a job; what it said of leads stays on them, its statistics go."""
-    with transaction.atomic():
-        job_removed(job)
-        job.delete()
-        processr_changed(job.campaign_id)
 
 
 def campaign_caps_changed(campaign_id: int) -> None:

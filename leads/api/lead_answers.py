@@ -30,7 +30,9 @@ class LeadSerializer(serializers.Serializer[Any]):
         help_text="What was posted, by field; an opt-in as name.terms and name.contactTypes.",
     )
     status = serializers.ChoiceField(choices=Status.values, help_text="What the checks made of it.")
-    failed_jobs = serializers.ListField(child=serializers.CharField(), help_text="Which checks it failed, in words.")
+    failed_jobs = serializers.ListField(
+        source="failed_words", child=serializers.CharField(), help_text="Which checks it failed, in words."
+    )
     flag = serializers.ChoiceField(choices=Flag.values, help_text="What was said of it since; empty: nothing.")
     reason_code = serializers.CharField()
     comment = serializers.CharField()

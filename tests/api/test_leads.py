@@ -156,7 +156,7 @@ def judge_soon(status: Status) -> threading.Thread:
                 found = Lead.objects.filter(processed_at=None).first()
                 if found is not None:
                     leads_judge(
-                        {found.pk: Judgement(status, ["No"] if status == Status.INVALID else [])},
+                        {found.pk: Judgement(status, [{"reason": "No"}] if status == Status.INVALID else [])},
                         tell={found.pk: False},
                     )
                     return

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from integrations.arranging import job_remove
 from integrations.key_builds import key_builds_due, keys_build, keys_clean
 from integrations.models import KeyBuild
 from integrations.processr import leads_due, leads_process
-from integrations.processr_changes import job_remove, processr_changed
+from integrations.processr_changes import processr_changed
 from leads.models import Campaign, Flag, KeyKind, Lead, LeadKey, Publisher, Status
 from leads.privacy import leads_erase
 from leads.status import FlagChange, leads_flag

@@ -188,7 +188,8 @@ def test_what_the_processr_makes_invalid_is_told_and_a_flag_that_says_the_same_i
     source: Source, on: LeadEvents
 ) -> None:
     lead = make_lead(source.campaign, visitor={"userId": "u1"})
-    status.leads_judge({lead.pk: status.Judgement(Status.INVALID, ["Telephone check"])}, tell={lead.pk: False})
+    failed = [{"job": None, "name": "Telephone", "reason": "Telephone check"}]
+    status.leads_judge({lead.pk: status.Judgement(Status.INVALID, failed)}, tell={lead.pk: False})
     flag(lead, Flag.INVALID, "Wrong details")
     assert names() == ["Lead Received", "Lead Invalidated"]
     assert tracked()[1].data["properties"]["decided_by"] == "processr"
