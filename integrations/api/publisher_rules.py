@@ -22,7 +22,7 @@ from leads.publisher_api.callers import publisher
 from leads.web import Request, Response, Route, json_response
 
 LIST, CONDITIONAL = "value_list", "simple_conditional"
-SHOWABLE = (LIST, CONDITIONAL)
+SHOWN_KINDS = (LIST, CONDITIONAL)
 PAGE = 10_000
 _MOST_KEY_CHARS = 500
 
@@ -40,7 +40,7 @@ async def rule_values(request: Request) -> Response:
 
 def _shown(publisher_id: int) -> Any:
     works = CampaignPublisher.objects.filter(publisher=publisher_id, active=True).values("campaign")
-    found = Job.objects.filter(campaign__in=works, kind__in=SHOWABLE, enabled=True, shown_to_publishers=True)
+    found = Job.objects.filter(campaign__in=works, kind__in=SHOWN_KINDS, enabled=True, shown_to_publishers=True)
     return found.select_related("campaign").order_by("campaign_id", "position", "id")
 
 

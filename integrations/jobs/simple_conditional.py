@@ -30,6 +30,7 @@ KIND = JobKind(
         name="Simple conditional",
         summary="Fails a lead whose value is not as one condition says.",
         tab="quality",
+        showable=True,
         settings=(
             FIELD,
             _OPERATOR,

@@ -43,6 +43,7 @@ KIND = JobKind(
         summary="Fails a lead whose value is not on a list, or is on it.",
         tab="quality",
         former_names=("Validation List",),
+        showable=True,
         settings=(
             FIELD,
             list_setting(VALUES, "List", "The list that the value is looked up in.", others=(LOOK_UP,)),

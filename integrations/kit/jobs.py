@@ -183,6 +183,8 @@ class JobManifest:
     help: str = ""
     hard_fail: bool = False
     """Whether a new job of this kind starts as a hard fail."""
+    showable: bool = False
+    """Whether publishers can be shown what it checks (integrations/api/publisher_rules.py)."""
     fields: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
     """The input keys that a job with these settings reads: what breaks when a field is deleted. None: those of its field boxes."""
 

@@ -22,11 +22,14 @@ from integrations.admin.judging.rows import job_standings, when_words
 from integrations.admin.judging.setting_words import job_changes
 from integrations.admin.judging.tab import tab_address
 from integrations.arranging import job_store, job_tab
+from integrations.client_rules import client_rules_find, client_rules_offered, offers_rules
 from integrations.job_problems import campaigns_inputs, inputs_before
+from integrations.kit.contract import ConnectorError
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import JobKind
-from integrations.models import Job, ValueList
+from integrations.models import Integration, Job, ValueList
 from leads.admin.filters import number
+from leads.admin.flagging import counted
 from leads.history import changed, read, record
 from leads.models import Campaign
 from leads.skin import ModelAdmin
@@ -86,6 +89,9 @@ class JobAdmin(ModelAdmin):
 
     def _posted(self, request: HttpRequest, job: Job, kind: JobKind) -> HttpResponse:
         do = request.POST.get("do", "save")
+        if do == "ask-clients":
+            _ask_clients(request, job)
+            return self._show(request, JobForm(job, kind, offered(job), request.POST))
         with transaction.atomic():
             job = Job.objects.select_for_update(of=("self",)).select_related("campaign__advertiser").get(pk=job.pk)
             before = Job.objects.get(pk=job.pk)
@@ -142,7 +148,24 @@ def offered(job: Job) -> Offered:
     inputs = inputs_before(job, Job.objects.filter(campaign=job.campaign_id), own)
     lists = list(ValueList.objects.order_by("name"))
     campaigns = Campaign.objects.select_related("advertiser").order_by("name", "pk")
-    return Offered(inputs, lists, [(row.pk, f"{row.name} ({row.advertiser.name})") for row in campaigns])
+    rules = client_rules_offered(job.campaign_id)
+    return Offered(inputs, lists, [(row.pk, f"{row.name} ({row.advertiser.name})") for row in campaigns], rules)
+
+
+def _ask_clients(request: HttpRequest, job: Job) -> None:
+    """Ask the clients of the campaign's integrations which rules they show, with no transaction open."""
+    asked = [row for row in Integration.objects.filter(campaign=job.campaign_id) if offers_rules(row.connector)]
+    if not asked:
+        messages.warning(
+            request, "This campaign has no integration whose client could show rules. Add Convertr Connect first."
+        )
+    for integration in asked:
+        try:
+            count = len(client_rules_find(integration))
+        except ConnectorError as error:
+            messages.error(request, f"{integration.name}: {error.message}")
+        else:
+            messages.success(request, f"{integration.name} shows {counted(count, 'rule')}.")
 
 
 def _opened(job: Job) -> str:

@@ -18,9 +18,10 @@ from integrations.admin.judging.conditions_form import (
     conditions_read,
     fields_offered,
 )
+from integrations.client_rules import client_rule_words
 from integrations.kit.jobs import BadSetting, JobKind, JobSetting
 from integrations.kit.text_map import bad_lines, map_kept, setting_text, text_to_pairs
-from integrations.models import Job, ValueList
+from integrations.models import ClientRule, Job, ValueList
 from leads.skin import NumberInput, Select, Switch, Textarea, TextInput
 
 PREFIX = "settings"
@@ -34,11 +35,12 @@ PLAIN = {"autocomplete": "off", "spellcheck": "false"}
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What the boxes of a job choose from: fields (input key to label), lists of values, campaigns (id and name)."""
+    """What the boxes of a job choose from: fields (input key to label), lists of values, campaigns (id and name), clients' rules."""
 
     inputs: Mapping[str, str]
     lists: Sequence[ValueList]
     campaigns: Sequence[tuple[int, str]]
+    client_rules: Sequence[ClientRule] = ()
 
 
 class JobForm(forms.Form):
@@ -66,6 +68,11 @@ class JobForm(forms.Form):
             self.fields["hard_fail"] = forms.BooleanField(
                 required=False, widget=Switch, label="Hard fail", initial=job.hard_fail,
                 help_text="A lead that does not pass is Invalid, whatever it has scored.",
+            )  # fmt: skip
+        if kind.manifest.showable:
+            self.fields["shown_to_publishers"] = forms.BooleanField(
+                required=False, widget=Switch, label="Shown to publishers", initial=job.shown_to_publishers,
+                help_text="Publishers of the campaign can read what it checks, and check leads by it before they send them.",
             )  # fmt: skip
         for box in kind.manifest.settings:
             self.fields[_input(box)] = self._field(box)
@@ -101,6 +108,11 @@ class JobForm(forms.Form):
             case "list":
                 return forms.TypedChoiceField(
                     widget=Select, choices=self._lists(box, initial), initial=initial, coerce=int, empty_value=None, **common
+                )  # fmt: skip
+            case "client_rule":
+                return forms.TypedChoiceField(
+                    widget=Select, choices=self._client_rules(box, initial), initial=initial, coerce=int,
+                    empty_value=None, **common,
                 )  # fmt: skip
             case "campaigns":
                 return forms.TypedMultipleChoiceField(
@@ -145,6 +157,20 @@ class JobForm(forms.Form):
         if current and str(current) not in dict(offered):
             offered.append((str(current), "A list that was removed"))
         return offered
+
+    def _client_rules(self, box: JobSetting, current: Any) -> list[tuple[str, str]]:
+        rules = [rule for rule in self.offered.client_rules if rule.kind in box.lists]
+        offered = [("", "Choose…"), *((str(rule.pk), f"{rule} · {rule.integration.name}") for rule in rules)]
+        if current and str(current) not in dict(offered):
+            offered.append((str(current), "A rule that was removed"))
+        return offered
+
+    def client_rule_words(self, box: JobSetting) -> str:
+        """How fresh the copy of the chosen rule is; of none chosen, where rules come from."""
+        chosen = next((rule for rule in self.offered.client_rules if rule.pk == self._kept(box)), None)
+        if chosen is not None:
+            return client_rule_words(chosen)
+        return "What the clients of this campaign's integrations show is offered once they were asked."
 
     # --- what is typed ----------------------------------------------------------------------------------------
 
@@ -195,7 +221,7 @@ class JobForm(forms.Form):
                 return bool(value)
             case "campaigns":
                 return list(value or ())
-            case "list":
+            case "list" | "client_rule":
                 return value
             case "lines":
                 return "\n".join(str(value or "").splitlines())
@@ -221,6 +247,8 @@ class JobForm(forms.Form):
         self.job.name = self.cleaned_data["name"]
         if self.judges:
             self.job.score, self.job.hard_fail = self.cleaned_data["score"], self.cleaned_data["hard_fail"]
+        if self.kind.manifest.showable:
+            self.job.shown_to_publishers = self.cleaned_data["shown_to_publishers"]
         self.job.settings = self.settings
 
     def do(self, what: str) -> bool:
@@ -249,6 +277,8 @@ class JobForm(forms.Form):
             if box.type == "fields":
                 chosen = self._fields_typed(box)
                 shown["picks"] = [(key, fields_offered(self.offered.inputs, key)) for key in [*chosen, ""]]
+            if box.type == "client_rule":
+                shown["fresh"] = self.client_rule_words(box)
             if box.type == "conditions":
                 shown["editor"] = self._editor(box)
             yield shown

@@ -30,7 +30,8 @@ from integrations.lists import (
     list_kind,
     list_remove,
 )
-from integrations.models import Job, ValueList
+from integrations.models import ClientRule, Job, ValueList
+from integrations.rule_mirrors import rule_of
 from leads.activity import ActivityError
 from leads.admin.badges import moment, two_lines
 from leads.admin.filters import number
@@ -59,7 +60,10 @@ class ListForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.pk is not None:
             del self.fields["kind"]
             return
-        kinds = [("", "Choose…"), *((kind.name, f"{kind.label}: {kind.help}") for kind in LIST_KINDS.values())]
+        kinds = [
+            ("", "Choose…"),
+            *((kind.name, f"{kind.label}: {kind.help}") for kind in LIST_KINDS.values() if not kind.mirrored),
+        ]
         self.fields["kind"].widget = Select(choices=kinds)
 
 
@@ -105,7 +109,7 @@ class ValueListAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: ValueList | None = None) -> bool:
         """One that a job looks values up in stays: its leads would all land in Caution."""
-        if obj is None or uses_of_lists().get(obj.pk):
+        if obj is None or list_kind(obj).mirrored or uses_of_lists().get(obj.pk):
             return False
         return bool(super().has_delete_permission(request, obj))
 
@@ -183,7 +187,7 @@ class ValueListAdmin(ModelAdmin):
             "about": about,
             "token": uuid7().hex,
             "jobs": uses_of_lists().get(row.pk, []),
-            "may_change": self.has_change_permission(request, row),
+            "may_change": self.has_change_permission(request, row) and not kind.mirrored,
             "may_remove": self.has_delete_permission(request, row),
         }
         return TemplateResponse(request, "console/judging/list.html", context)
@@ -218,7 +222,7 @@ class ValueListAdmin(ModelAdmin):
                 row, upload, name=upload.name, by=request.user.get_username(), token=request.POST.get("token", ""),
                 replace=replace, column=column - 1 if column else None,
             )  # fmt: skip
-        except (Unreadable, ActivityError) as error:
+        except (Unreadable, ActivityError, ListError) as error:
             form.add_error("file", str(error))
             return None
         record(request.user, row, f"{'Replaced by' if replace else 'Filled from'} the file “{upload.name[:200]}”.")
@@ -254,10 +258,12 @@ class ValueListAdmin(ModelAdmin):
 
 
 def uses_of_lists() -> Mapping[int, list[Job]]:
-    """List id to the jobs that look values up in it, in one query."""
+    """List id to the jobs that look values up in it, those by a client's rule too; two queries."""
     kinds, found = job_kinds(), defaultdict(list)
+    copied = dict(ClientRule.objects.exclude(value_list=None).values_list("pk", "value_list_id"))
     for job in Job.objects.select_related("campaign").order_by("campaign__name", "position", "id"):
         if job.kind in kinds:
-            for pk in job_lists(kinds[job.kind], job.settings):
+            theirs = copied.get(rule_of(kinds[job.kind].manifest, job.settings))
+            for pk in (*job_lists(kinds[job.kind], job.settings), *([theirs] if theirs else ())):
                 found[pk].append(job)
     return found

@@ -22,6 +22,8 @@ def job_changes(before: Job, after: Job, kind: JobKind, offered: Offered) -> lis
     if kind.manifest.tab == "quality":
         pairs.append(("Score", str(before.score), str(after.score)))
         pairs.append(("Hard fail", shown(before.hard_fail), shown(after.hard_fail)))
+    if kind.manifest.showable:
+        pairs.append(("Shown to publishers", shown(before.shown_to_publishers), shown(after.shown_to_publishers)))
     for box in kind.manifest.settings:
         old, new = (setting_words(box, job.settings, offered) for job in (before, after))
         pairs.append((box.label, old, new))
@@ -42,6 +44,8 @@ def setting_words(box: JobSetting, settings: Mapping[str, Any], offered: Offered
             return next((each.label or each.value for each in box.choices if each.value == value), str(value))
         case "list":
             return next((row.name for row in offered.lists if row.pk == value), "a list that was removed")
+        case "client_rule":
+            return next((str(rule) for rule in offered.client_rules if rule.pk == value), "a rule that was removed")
         case "campaigns":
             return ", ".join(name for pk, name in offered.campaigns if pk in value)
         case "map":

@@ -1,0 +1,81 @@
+"""A job goes by a client's rule: chosen on its Configure page, once the client was asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from integrations.kit.lists import CLIENTS
+from integrations.models import ClientRule, Integration, Job, ValueList
+from leads.models import Campaign
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rule(campaign: Campaign) -> ClientRule:
+    integration = Integration.objects.create(campaign=campaign, name="Acme EU", connector="convertr_connect")
+    theirs = ValueList.objects.create(name="Acme EU: Countries", kind=CLIENTS)
+    return ClientRule.objects.create(
+        integration=integration,
+        remote_id="12",
+        kind="list",
+        name="Countries",
+        remote_campaign="Spring",
+        version="a",
+        copied_version="a",
+        value_list=theirs,
+        looked_at=timezone.now() - dt.timedelta(hours=5),
+        problem="acme.cvtr.io has not answered for 10 seconds.",
+    )
+
+
+def job_of(campaign: Campaign, kind: str) -> Job:
+    return Job.objects.create(campaign=campaign, kind=kind, name=kind, enabled=False)
+
+
+def configure(client: Client, job: Job, **posted: str) -> str:
+    page = reverse("admin:integrations_job_change", args=[job.pk])
+    posted = {f"settings-{name}": value for name, value in posted.items() if name != "do"} | {
+        "do": posted.get("do", "")
+    }
+    opened = {"opened_with": Job.objects.get(pk=job.pk).updated_at.isoformat()}
+    answer = client.post(page, posted | opened, follow=True) if posted["do"] else client.get(page)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_rule_is_chosen_by_its_name_and_says_how_fresh_it_is(
+    admin_client: Client, campaign: Campaign, rule: ClientRule
+) -> None:
+    job = job_of(campaign, "client_validation_list")
+    assert "Countries (Spring) · Acme EU" in configure(admin_client, job)
+    configure(
+        admin_client, job, do="save", name="Their countries", score="10", **{"s-field": "email", "s-rule": str(rule.pk)}
+    )
+    job.refresh_from_db()
+    assert job.settings == {"field": "email", "rule": rule.pk}
+    html = configure(admin_client, job)
+    assert "Copied; looked at 5 hours ago. The last look failed, so this copy stays in use:" in html
+    lists = admin_client.get(reverse("admin:integrations_valuelist_change", args=[rule.value_list_id])).content.decode()
+    assert "Their countries" in lists
+    assert "Fill it from a file" not in lists, "it is kept as the client has it"
+
+
+def test_a_client_that_can_t_be_asked_is_said(admin_client: Client, campaign: Campaign, rule: ClientRule) -> None:
+    html = configure(admin_client, job_of(campaign, "client_validation_list"), do="ask-clients", name="x", score="1")
+    assert "Acme EU: " in html
+    assert "Subdomain" in html or "subdomain" in html
+
+
+def test_what_a_job_checks_is_shown_to_publishers_by_a_tick(admin_client: Client, campaign: Campaign) -> None:
+    job = job_of(campaign, "simple_conditional")
+    boxes = {"s-field": "email", "s-operator": "exists", "shown_to_publishers": "on"}
+    configure(admin_client, job, do="save", name="E-mail", score="10", **boxes)
+    job.refresh_from_db()
+    assert job.shown_to_publishers
+    assert "Shown to publishers" not in configure(admin_client, job_of(campaign, "duplicate"))
