@@ -148,7 +148,9 @@ class DeliveryAdmin(ModelAdmin):
         if delivery.lead is None:
             return delivery.get_kind_display()
         link = reverse("admin:leads_lead_change", args=[delivery.lead.pk])
-        kind = "Status of lead" if delivery.kind == Delivery.Kind.STATUS else "Lead"
+        kind = {Delivery.Kind.STATUS: "Status of lead", Delivery.Kind.EVENT: "Message on lead"}.get(
+            Delivery.Kind(delivery.kind), "Lead"
+        )
         return format_html(
             '<span class="pt-cell"><a class="pt-link" href="{}">{} {}</a><span class="pt-quiet pt-small">{}</span></span>',
             link, kind, delivery.lead.pk, short(name or email, 40),

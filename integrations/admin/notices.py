@@ -202,6 +202,10 @@ def _places(request: HttpRequest, notice: Notice) -> dict[str, str]:
     if target is not None and user.has_perm("integrations.change_noticetarget"):
         places["integration_link"] = reverse("admin:integrations_noticetarget_change", args=[target.pk])
         places["button"] = "Open who is told"
+    subscription_id = integration.subscription_id if integration is not None else None
+    if subscription_id is not None and user.has_perm("leads.change_subscription"):
+        places["integration_link"] = reverse("admin:leads_subscription_change", args=[subscription_id])
+        places["button"] = "Open the webhook"
     campaign_id = notice.campaign_id or (integration.campaign_id if integration else None)
     if campaign_id and user.has_perm("leads.view_campaign"):
         places["campaign_link"] = reverse("admin:leads_campaign_change", args=[campaign_id])
