@@ -18,6 +18,7 @@ from integrations.kit.conditions import BadCondition, Holds, condition_compile, 
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Asks, BadSetting, Enriching, JobLead, JobManifest, QualityCheck
 from integrations.models import Job, JobGroup, KeyBuild
+from integrations.rule_mirrors import settings_mirrored
 from leads.models import Campaign, CampaignPublisher, Field, Form, KeyKind
 
 logger = logging.getLogger(__name__)
@@ -254,7 +255,7 @@ class Compiled:
 
 def job_compile(kind: str, settings: Mapping[str, Any]) -> Compiled:
     """Read a job's settings; never raises. Kept, for expressions are tried out as they are compiled."""
-    return _compiled(kind, json.dumps(settings, sort_keys=True))
+    return _compiled(kind, json.dumps(settings_mirrored(kind, settings), sort_keys=True))
 
 
 @lru_cache(maxsize=MOST_COMPILED)

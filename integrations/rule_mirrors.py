@@ -24,9 +24,10 @@ def rule_kinds() -> tuple[str, ...]:
     )
 
 
-def settings_mirrored(manifest: JobManifest, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A job's settings with the last copy of the client's rule that it goes by, where there is one. One look at the database."""
-    pk = rule_of(manifest, settings)
+def settings_mirrored(slug: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A job's settings with the last copy of the client's rule that it goes by: one look at the database, where it goes by one."""
+    kind = job_kinds().get(slug)
+    pk = rule_of(kind.manifest, settings) if kind is not None else 0
     rule = ClientRule.objects.filter(pk=pk).first() if pk else None
     if rule is None or not rule.copied_version:
         return settings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
 from integrations import client_rules
+from integrations.answering import Asked, answers_find
 from integrations.api import publisher_rules
 from integrations.client_rules import (
     client_rule_words,
@@ -18,13 +18,12 @@ from integrations.client_rules import (
     client_rules_look,
     client_rules_offered,
 )
+from integrations.job_sets import job_compile
 from integrations.kit.contract import ConnectorError
-from integrations.kit.job_registry import job_kinds
-from integrations.kit.jobs import CannotJudge, JobLead, Listed, QualityCheck
+from integrations.kit.jobs import CannotJudge, JobLead, QualityCheck
 from integrations.kit.lists import CLIENTS, VALUES
-from integrations.lists import list_add, list_import, list_items, lists_tidy
+from integrations.lists import list_add, list_import, lists_tidy
 from integrations.models import ClientRule, Integration, Job, ValueList
-from integrations.rule_mirrors import settings_mirrored
 from leads.models import Advertiser, Campaign
 from tests.jobs.test_lists import file_of
 from tests.receiving.conftest import Instance
@@ -72,17 +71,12 @@ def job_by(rule: ClientRule, kind: str = "client_validation_list") -> Job:
 
 def judged(job: Job, value: str) -> str:
     """What the job makes of a lead with this value: "passes", or its reason."""
-    kind = job_kinds()[job.kind]
-    made = kind.compile(settings_mirrored(kind.manifest, job.settings))
+    made = job_compile(job.kind, job.settings).check
     assert isinstance(made, QualityCheck)
     lead = JobLead({"country": value})
-    answers: list[Any] = []
-    for question in made.asks(lead) if made.asks is not None else ():
-        assert isinstance(question, Listed)
-        on_it = list_items(ValueList.objects.get(pk=question.list_id)).filter(key=question.key)
-        answers.append("" if on_it.exists() else None)
+    asked = [Asked(lead, question) for question in (made.asks(lead) if made.asks is not None else ())]
     try:
-        failed = made.judge(lead, answers)
+        failed = made.judge(lead, answers_find(asked, {}, again=False))
     except CannotJudge as cannot:
         return str(cannot)
     return failed.reason if failed is not None else "passes"
