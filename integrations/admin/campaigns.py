@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,6 +17,7 @@ from django.utils import timezone
 from integrations.admin.adding import INTEGRATIONS, SHELVES, add_page, offer, shelf_context
 from integrations.admin.job_actions import Said, job_do, remove_page, rename_page
 from integrations.admin.jobs import standings
+from integrations.admin.judging.caps import caps_shown
 from integrations.admin.judging.statistics import failures_chart
 from integrations.admin.judging.tab import jobs_counted, jobs_tab, lets_out_save
 from integrations.admin.judging.urls import judging_urls
@@ -25,9 +26,10 @@ from integrations.admin.overview import overview
 from integrations.admin.tallies import job_numbers
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, Job, JobGroup
+from integrations.processr_changes import campaign_caps_changed, processr_changed
 from leads.admin.campaigns import CampaignAdmin
 from leads.admin.charts import lasting
-from leads.models import Campaign
+from leads.models import Campaign, CampaignPublisher
 
 admin.site.unregister(Campaign)
 
@@ -63,6 +65,16 @@ class DeliveringCampaignAdmin(CampaignAdmin):
         if found and (chart := failures_chart(campaign)) is not None:
             found["charts"] = [*found["charts"], chart]
         return {"needs": needs(request.user, campaign), "jobs": [(job, states[job.pk]) for job in jobs], **found}
+
+    def caps(self, campaign: Campaign, contracts: Sequence[CampaignPublisher]) -> Mapping[int, Sequence[Any]]:
+        return caps_shown(campaign, contracts)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """What judges the campaign's leads may be another thing with other forms, publishers or time zone."""
+        super().save_related(request, form, formsets, change)
+        if change:
+            campaign_caps_changed(form.instance.pk)
+            processr_changed(form.instance.pk)
 
     def processr_view(self, request: HttpRequest, campaign_id: int, kind: str = "integrations") -> HttpResponse:
         """What the campaign does with a lead: one tab for each kind of job."""

@@ -16,6 +16,7 @@ from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, FailedJobFilter, IntegrationFilter, VerdictFilter
 from integrations.admin.mend_page import may_mend, mend_link
 from integrations.admin.timeline import activity_entries, delivery_entries, event_entries
+from integrations.held import held_words
 from integrations.mending import mendable
 from integrations.models import Delivery
 from integrations.selections import LeadSelection
@@ -140,7 +141,9 @@ class DeliveredLeadAdmin(LeadAdmin):
         may = [asking for asking in LEAD_ASKINGS.values() if request.user.has_perm(asking.right)]
         flags = [(flag.label, link_to("leads_lead", "flag", pk, flag=flag.value)) for flag in Flag if flag]
         mend = _mendable(pk) if may_mend(request.user) else []
+        lead = Lead.objects.filter(pk=pk).only("held", "held_until").first()
         context = {
+            "held_words": held_words(lead) if lead is not None else "",
             "mend": [(f"Edit and send to {row.integration.name} again", mend_link(row)) for row in mend],
             "flags": flags if any(asking.name == "flag" for asking in may) else [],
             "actions": [

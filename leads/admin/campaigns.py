@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -41,6 +42,8 @@ class PublisherInline(TabularInline):  # type: ignore[misc]
     verbose_name = "publisher"
     verbose_name_plural = "publishers that may send leads"
     autocomplete_fields = ("publisher",)
+    # Their caps have a page of their own, with what is used of them.
+    fields = ("publisher", "active")
 
 
 class LinkInline(TabularInline):  # type: ignore[misc]
@@ -73,7 +76,12 @@ class CampaignAdmin(ModelAdmin):
             "Setup",
             {
                 "classes": ("collapse",),
-                "fields": (("time_zone", "verdict_days"), "silence_times", "webhook_keys", "identifier"),
+                "fields": (
+                    ("time_zone", "verdict_days"),
+                    ("silence_times", "releases_held"),
+                    "webhook_keys",
+                    "identifier",
+                ),
             },
         ),
     )
@@ -177,7 +185,7 @@ class CampaignAdmin(ModelAdmin):
         """Who may send leads, through which links, with which keys."""
         campaign = self.campaign(request, campaign_id)
         contracts = campaign.contracts.select_related("publisher").prefetch_related("publisher__api_keys")
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "contract": row,
                 "publisher": row.publisher,
@@ -186,13 +194,19 @@ class CampaignAdmin(ModelAdmin):
             }
             for row in contracts.order_by("publisher__name")
         ]
+        caps = self.caps(campaign, [row["contract"] for row in rows])
         context = {
-            "rows": rows,
+            "rows": [{**row, "caps": caps.get(row["contract"].pk, [])} for row in rows],
+            "can_cap": request.user.has_perm("leads.change_campaignpublisher"),
             "links": list(campaign.links.all()),
             "webhook_keys": api_keys_good(campaign),
             "can_edit_publisher": request.user.has_perm("leads.change_publisher"),
         }
         return self.tab(request, campaign, "publishers", context)
+
+    def caps(self, campaign: Campaign, contracts: Sequence[CampaignPublisher]) -> Mapping[int, Sequence[Any]]:
+        """What is used of each contract's caps; extended above, where it is counted."""
+        return {}
 
     def sources_view(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         """Where tracked events come from. POST: name, for a new one; action lead_events, for what leads send as events."""

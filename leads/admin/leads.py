@@ -207,7 +207,10 @@ class LeadAdmin(ModelAdmin):
         person, values, entries = lead_person(lead.values), lead.values, self.timeline(lead)
         clear = may_see_personal_data(request.user)
         if not clear:
-            given, chosen = {**lead.values, "": lead.ip or "", **_visitor(lead)}, open_keys(fields)
+            given, chosen = (
+                {**(lead.enriched or {}), **lead.values, "": lead.ip or "", **_visitor(lead)},
+                open_keys(fields),
+            )
             person, values = masked_person(lead.values), masked_values(lead.values, fields)
             entries = rewritten(entries, lambda text: without_personal(text, given, chosen))
         context = {
@@ -222,6 +225,10 @@ class LeadAdmin(ModelAdmin):
             "flag_badge": flag_badge(lead.flag) if lead.flag else "",
             "campaign_badge": campaign_badge(lead.campaign),
             "values": _labelled(fields, values),
+            "enriched": [
+                (name, str(value) if clear else masked(str(value))) for name, value in (lead.enriched or {}).items()
+            ],
+            "score": f"{lead.score:,} of {lead.max_score:,}" if lead.max_score else "",
             "entries": entries,
             "visitor": _visitor(lead) if clear else {},
             **(extra_context or {}),

@@ -23,6 +23,7 @@ class CampaignInline(TabularInline):  # type: ignore[misc]
     verbose_name = "campaign"
     verbose_name_plural = "campaigns it may send leads to"
     autocomplete_fields = ("campaign",)
+    fields = ("campaign", "active")
 
 
 @admin.register(Publisher)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.urls import reverse
 
 from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
-from leads.models import Flag, Lead, LeadChange, Status
+from leads.models import Flag, Held, Lead, LeadChange, Status
 from leads.models.lead import Via
 
 PLAIN_KINDS = {
@@ -74,14 +75,8 @@ def lead_entries(lead: Lead) -> list[Entry]:
 
 
 def _change_entry(change: LeadChange) -> Entry:
-    if change.kind == LeadChange.Kind.JUDGED:
-        status = Status(change.status)
-        return Entry(
-            change.created_at,
-            f"Judged {status.label}",
-            STATUS_TONES[status],
-            [change.reason_code] if change.reason_code else [],
-        )
+    if change.kind in (LeadChange.Kind.JUDGED, LeadChange.Kind.RELEASED):
+        return _judged(change) if change.via == Via.PROCESSR else _decided(change)
     who = change.by or Via(change.via).label
     if change.kind == LeadChange.Kind.APPENDED:
         added = [f"{name}: {value}" for name, value in change.data.items()]
@@ -106,6 +101,44 @@ def _change_entry(change: LeadChange) -> Entry:
     if change.sync_due:
         lines.append("The instance it came from has not been told yet")
     return Entry(change.created_at, title, FLAG_TONES.get(flag, "off"), lines, order=2)
+
+
+def _judged(change: LeadChange) -> Entry:
+    """What the Processr made of it: the score, each job that it did not pass with its words, and what was added."""
+    status, data = Status(change.status), change.data
+    if change.kind == LeadChange.Kind.RELEASED:
+        return Entry(change.created_at, "Released: its publisher has room again", "good", order=1)
+    again = f"Judged again by {change.by}" if change.by else "Judged"
+    title = f"{again}{':' if change.by else ''} {status.label}"
+    if data.get("max_score"):
+        title += f", {data.get('score', 0):,} of {data['max_score']:,}"
+    lines = [_failed(entry) for entry in data.get("failed", ()) if isinstance(entry, dict)]
+    if not lines and change.reason_code:
+        lines = [change.reason_code]
+    if names := data.get("enriched"):
+        lines.append(f"Added by enrichment: {', '.join(map(str, names))}")
+    if (held := data.get("held")) in Held.values and held:
+        lines.append(f"{Held(held).label}.")
+    return Entry(change.created_at, title, STATUS_TONES[status], lines)
+
+
+def _failed(entry: Mapping[str, Any]) -> str:
+    """One job that a lead did not pass: its name, its words, and what that means."""
+    note = " (could not be judged)" if entry.get("unjudged") else " (hard fail)" if entry.get("hard") else ""
+    name = entry.get("name", "")
+    return f"{name}{': ' if name else ''}{entry.get('reason', '')}{note}"
+
+
+def _decided(change: LeadChange) -> Entry:
+    """What a person decided of a lead that waited."""
+    status = Status(change.status)
+    accepted = change.kind == LeadChange.Kind.RELEASED
+    who = change.by or Via(change.via).label
+    lines = [f"Reason: {change.reason_code}"] if change.reason_code else []
+    if change.comment:
+        lines.append(f"Comment: {change.comment}")
+    title = f"{'Accepted' if accepted else 'Rejected'} by {who}"
+    return Entry(change.created_at, title, STATUS_TONES.get(status, "off"), lines, order=1)
 
 
 def _activity(change: LeadChange) -> str:

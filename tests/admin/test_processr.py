@@ -234,9 +234,10 @@ def test_the_order_of_fields_is_the_one_that_was_chosen_and_an_empty_box_takes_o
 def test_a_job_that_is_on_is_never_saved_with_settings_that_make_no_sense(
     browser_client: Client, job_make: Callable[..., Job]
 ) -> None:
-    job = job_make("length", settings={"field": "zip", "least": 2, "most": 8})
+    job = job_make("length", settings={"fields": ["zip"], "least": 2, "most": 8})
     response = _save(browser_client, job, {"s-least": "9", "s-most": "3"})
     assert "Nothing is saved yet" in said(response)
+    assert response.context["form"].errors.keys() & {"s-least", "s-most"}
     assert 'class="pt-error"' in text(response)
     job.refresh_from_db()
     assert job.settings["least"] == 2
@@ -314,7 +315,7 @@ def test_conditions_are_edited_without_a_script_and_nothing_is_saved_by_their_bu
 def test_boxes_are_checked_as_they_are_typed_and_nothing_is_saved(
     browser_client: Client, job_make: Callable[..., Job]
 ) -> None:
-    job = job_make("length", on=False, settings={"field": "zip"})
+    job = job_make("length", on=False, settings={"fields": ["zip"]})
     sent = boxes(browser_client.get(_configure(job))) | {"settings-s-least": "many"}
     shown = text(browser_client.post(f"/admin/integrations/job/{job.pk}/check/", sent))
     assert "Enter a whole number." in shown

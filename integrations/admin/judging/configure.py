@@ -1,4 +1,4 @@
-"""The Configure page of a job: its boxes, checked as each is left.
+"""The Configure page of a job: its boxes, checked as each is left, and what it makes of the campaign's last leads.
 
 Without JavaScript, Save does the same in one step more.
 """
@@ -21,6 +21,7 @@ from integrations.admin.judging.job_form import JobForm, Offered
 from integrations.admin.judging.rows import job_standings, when_words
 from integrations.admin.judging.setting_words import job_changes
 from integrations.admin.judging.tab import tab_address
+from integrations.admin.judging.trying import preview_context
 from integrations.arranging import job_store, job_tab
 from integrations.client_rules import client_rules_find, client_rules_offered, offers_rules
 from integrations.job_problems import campaigns_inputs, inputs_before
@@ -69,7 +70,7 @@ class JobAdmin(ModelAdmin):
         return self._show(request, JobForm(job, kind, offered(job)))
 
     def check_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What is wrong with the boxes as they are typed. Nothing is saved."""
+        """What is wrong with the boxes as they are typed, and what comes of the last leads with them. Nothing is saved."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         job, kind = self._job(request, object_id)
@@ -77,7 +78,7 @@ class JobAdmin(ModelAdmin):
             raise Http404
         form = JobForm(job, kind, offered(job), request.POST)
         form.is_valid()
-        return render(request, "console/judging/check.html", {"form": form})
+        return render(request, "console/judging/check.html", {"form": form, **preview_context(request, form)})
 
     def _job(self, request: HttpRequest, object_id: str) -> tuple[Job, JobKind | None]:
         job = Job.objects.select_related("campaign__advertiser").filter(pk=number(object_id) or 0).first()
@@ -138,6 +139,7 @@ class JobAdmin(ModelAdmin):
             "opened_with": _opened(kept) if conflict or not form.is_bound else request.POST.get("opened_with", ""),
             "tab": tab_address(job.campaign_id, job_tab(job)),
             "lists_page": reverse("admin:integrations_valuelist_changelist"),
+            **preview_context(request, form),
         }
         return TemplateResponse(request, "console/judging/configure.html", context)
 

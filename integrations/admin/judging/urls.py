@@ -1,4 +1,4 @@
-"""The addresses under a campaign's Processr that are about its quality and enrichment jobs."""
+"""The addresses under a campaign that are about how its leads are judged: its quality and enrichment jobs, its caps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
+from integrations.admin.judging.caps import caps_page
 from integrations.admin.judging.groups import group_new_page, group_page
 from integrations.admin.judging.statistics import judgements_page
 from integrations.admin.judging.tab import group_view, job_view
@@ -26,6 +27,7 @@ def judging_urls(model_admin: Any) -> list[URLPattern]:
 
     here, name = "<int:campaign_id>/processr", "leads_campaign_{}".format
     return [
+        path("<int:campaign_id>/publishers/<int:contract_id>/caps/", of_campaign(caps_page), name=name("caps")),
         path(f"{here}/jobs/<int:job_id>/<slug:do>/", of_campaign(job_view), name=name("judging_job")),
         path(f"{here}/groups/new/", of_campaign(group_new_page), name=name("group_new")),
         path(f"{here}/groups/<int:group_id>/", of_campaign(group_page), name=name("group")),
