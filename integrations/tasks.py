@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from celery import shared_task
@@ -36,39 +37,52 @@ from leads.activity_work import activities_due
 from leads.imports import imports_purge
 from leads.membership import AUDIENCE_TASK, memberships_due, memberships_update
 from leads.status import STATUS_SYNC_TASK
-from leads.wake import wake
+from leads.wake import BUSY_PAUSE_SECONDS, wake
+
+# A stage that found so many at once looks again so soon, for as long as wake-ups may be held back.
+SEVERAL, LOOK_AGAIN_SECONDS = 2, 0.012
 
 
 class Stage:
     """A stage's work, by one thread of this process at a time; who comes meanwhile makes that one look once more.
 
-    Two threads would share the rows that are due, and pay for a transaction each.
+    Two threads would share the rows that are due, and pay for a transaction each. While much comes in it goes on looking: those
+    who send wake-ups then send few of them.
     """
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], int]) -> None:
         self._work = work
         self._lock = threading.Lock()
-        self._at_work = self._again = False
+        self._asked = threading.Event()
+        self._at_work = False
 
     def __call__(self) -> None:
         """Work until nothing is due; returns at once where another thread is at it."""
         with self._lock:
+            self._asked.set()
             if self._at_work:
-                self._again = True
                 return
             self._at_work = True
         try:
-            while True:
-                self._work()
-                with self._lock:
-                    if not self._again:
-                        self._at_work = False
-                        return
-                    self._again = False
+            self._go_on()
         except BaseException:
             with self._lock:
-                self._at_work = self._again = False
+                self._at_work = False
             raise
+
+    def _go_on(self) -> None:
+        until = 0.0
+        while True:
+            self._asked.clear()
+            if self._work() >= SEVERAL:
+                until = time.monotonic() + BUSY_PAUSE_SECONDS
+            if time.monotonic() < until:
+                self._asked.wait(LOOK_AGAIN_SECONDS)
+                continue
+            with self._lock:
+                if not self._asked.is_set():
+                    self._at_work = False
+                    return
 
 
 _process, _route, _apply = Stage(leads_process), Stage(events_route), Stage(verdicts_apply)

@@ -17,8 +17,11 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-# After wake-ups were sent the next ones wait: for long where each of them stood for many, since more is about to come.
-PAUSE_SECONDS, BUSY_PAUSE_SECONDS, MANY = 0.01, 0.05, 3
+# After wake-ups were sent the next ones wait: a little where each of them stood for several, and for long where so many come in a
+# second that whoever was woken finds more at every look, and looks again by itself for as long (integrations/tasks.py). A message
+# costs as much as ten looks.
+PAUSE_SECONDS, MANY, MANY_PAUSE_SECONDS = 0.01, 3, 0.05
+BUSY_A_SECOND, BUSY_PAUSE_SECONDS = 150, 0.25
 AFTER_FAILURE_SECONDS = 1.0
 # A message is out of date after this by its reader's clock; short of what clocks may differ by, a machine whose clock is ahead would
 # throw away all that it takes.
@@ -47,6 +50,7 @@ class _Waker:
         self._something.set()
 
     def _run(self) -> None:
+        paused = PAUSE_SECONDS
         while True:
             self._something.wait()
             self._something.clear()
@@ -59,7 +63,11 @@ class _Waker:
                 except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over
                     logger.warning("no wake-up sent for %s: %s", task, error)
                     time.sleep(AFTER_FAILURE_SECONDS)
-            time.sleep(BUSY_PAUSE_SECONDS if asked >= MANY * len(waiting) else PAUSE_SECONDS)
+            # The wait for the first one is not counted: who comes after a quiet while is not many.
+            busy = asked >= BUSY_A_SECOND * paused * len(waiting)
+            pause = MANY_PAUSE_SECONDS if asked >= MANY * len(waiting) else PAUSE_SECONDS
+            paused = BUSY_PAUSE_SECONDS if busy and pause == MANY_PAUSE_SECONDS else pause
+            time.sleep(paused)
 
 
 _waker = _Waker()

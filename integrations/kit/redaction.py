@@ -32,6 +32,7 @@ _SECRET_IN_TEXT = re.compile(
 )
 _HASH_IN_PATH = re.compile(r"(?<=/)([0-9a-fA-F]{6})[0-9a-fA-F]{26}(?=/|\?|\Z)")
 _PLAIN_RUN = re.compile(r"[A-Za-z0-9]+")
+_LONG_RUN = re.compile(r"[A-Za-z0-9]{4,}")
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -107,7 +108,7 @@ def _url(request: Request, hidden: Collection[str]) -> str:
 def _masked_json(value: Any, hidden: Collection[str], name: str = "") -> Any:
     if isinstance(value, str):
         return MASK if name in hidden else storable(mask(value))
-    if isinstance(value, Mapping):
+    if _is_object(value):
         return {storable(str(key)): _masked_json(each, hidden, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_masked_json(each, hidden, name) for each in value]
@@ -127,10 +128,15 @@ def _sent_values(request: Request) -> Iterable[str]:
     yield from _texts(request.json)
 
 
+def _is_object(value: Any) -> bool:
+    # To ask an abstract class costs more than all the rest here, and hardly anything else than a dict comes.
+    return type(value) is dict or isinstance(value, Mapping)
+
+
 def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif _is_object(value):
         for each in value.values():
             yield from _texts(each)
     elif isinstance(value, list | tuple):
@@ -144,7 +150,7 @@ def _without(text: str, values: Iterable[str]) -> str:
         return text
     lowered = text.lower()
     # Every way to write a value keeps its plain letters and digits, so a text without these has none of them: most don't.
-    there = {value for value in values if len(value) > 2 and _longest_run(value).lower() in lowered}
+    there = {value for value in values if len(value) > 2 and _plain_run(value).lower() in lowered}
     for value in sorted(there, key=len, reverse=True):
         for written in _ways_to_write(value):
             if written.lower() in lowered:
@@ -153,10 +159,12 @@ def _without(text: str, values: Iterable[str]) -> str:
     return text
 
 
-def _longest_run(value: str) -> str:
+def _plain_run(value: str) -> str:
+    """Letters and digits that stand together in a value: enough of them to be seldom found where it is not."""
     if value.isascii() and value.isalnum():
         return value
-    return max(_PLAIN_RUN.findall(value), key=len, default="")
+    found = _LONG_RUN.search(value)
+    return found[0] if found else max(_PLAIN_RUN.findall(value), key=len, default="")
 
 
 def _ways_to_write(value: str) -> tuple[str, ...]:
