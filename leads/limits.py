@@ -16,7 +16,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import redis
@@ -35,15 +35,15 @@ BUCKETS = 60
 REDIS_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 5.0
 
-# One atomic step for all calls that are asked about: for each, forget what left the window, then count it or say for how long
-# its window is full. The counts stand in sixtieths of the window; Redis's own clock is the one clock of all processes.
+# One atomic step for all calls that are asked about, those under one key together: forget what left the window, then count as
+# many as there is room for, and say when there will be more. The counts stand in sixtieths of the window; Redis's own clock is the one clock of all processes.
 _COUNT = """
 local now = redis.call('TIME')
 local clock = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local buckets = tonumber(ARGV[1])
 local answers = {}
 for k = 1, #KEYS do
-  local window, limit = tonumber(ARGV[2 * k]), tonumber(ARGV[2 * k + 1])
+  local window, limit, wanted = tonumber(ARGV[3 * k - 1]), tonumber(ARGV[3 * k]), tonumber(ARGV[3 * k + 1])
   local width = window / buckets
   local current = math.floor(clock / width)
   local total, oldest = 0, current
@@ -57,15 +57,12 @@ for k = 1, #KEYS do
       if bucket < oldest then oldest = bucket end
     end
   end
-  local wait = 0
-  if total >= limit then
-    wait = (oldest + buckets) * width - clock
-  else
-    redis.call('HINCRBY', KEYS[k], tostring(current), 1)
+  local counted = math.max(0, math.min(wanted, limit - total))
+  if counted > 0 then
+    redis.call('HINCRBY', KEYS[k], tostring(current), counted)
     redis.call('PEXPIRE', KEYS[k], math.ceil((window + width) * 1000))
-    total = total + 1
   end
-  answers[k] = {tostring(wait), tostring(limit - total), tostring((oldest + buckets) * width - clock)}
+  answers[k] = {tostring(counted), tostring(limit - total), tostring((oldest + buckets) * width - clock)}
 end
 return answers
 """
@@ -141,30 +138,38 @@ class _Asker:
     async def _run(self) -> None:
         while self._waiting:
             asked, self._waiting = self._waiting, []
+            alike: dict[tuple[str, int, float], list[_Question]] = {}
+            for question in asked:
+                alike.setdefault((question.key, question.limit, question.window), []).append(question)
             try:
                 async with asyncio.timeout(REDIS_SECONDS):
                     answers = await self._script(
-                        keys=[_redis_key(q.key) for q in asked],
-                        args=[BUCKETS, *(number for q in asked for number in (q.window, q.limit))],
+                        keys=[_redis_key(key) for key, _, _ in alike],
+                        args=[BUCKETS, *(n for (_, limit, s), those in alike.items() for n in (s, limit, len(those)))],
                     )
             except Exception as error:  # noqa: BLE001  each who asked gets it
                 for question in asked:
                     if not question.answer.done():
                         question.answer.set_exception(error)
             else:
-                for question, said in zip(asked, answers, strict=True):
-                    if not question.answer.done():
-                        question.answer.set_result(_use(said))
+                for those, said in zip(alike.values(), answers, strict=True):
+                    for question, used in zip(those, _uses(said, len(those)), strict=True):
+                        if not question.answer.done():
+                            question.answer.set_result(used)
 
 
+@lru_cache(maxsize=4096)
 def _redis_key(key: str) -> str:
     """The key names no one: what a client presents may be a secret."""
     return "limit:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _use(said: Sequence[bytes]) -> Use:
-    wait, left, reset = map(float, said)
-    return Use(wait, max(0, int(left)), reset)
+def _uses(said: Sequence[bytes], wanted: int) -> list[Use]:
+    """What so many calls under one key came to, in their order: the first are counted, the others wait."""
+    counted, room, reset = map(float, said)
+    return [
+        Use(0.0, int(room) - place - 1, reset) if place < counted else Use(reset, 0, reset) for place in range(wanted)
+    ]
 
 
 _askers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Asker] = weakref.WeakKeyDictionary()
@@ -210,7 +215,7 @@ def use_in_thread(key: str, limit: int, window: float) -> Use:
     """As `use`, under the same counts, for threads that run no event loop."""
     if settings.REDIS_URL and time.monotonic() >= _redis_paused_until:
         try:
-            return _use(_script_of_threads()(keys=[_redis_key(key)], args=[BUCKETS, window, limit])[0])
+            return _uses(_script_of_threads()(keys=[_redis_key(key)], args=[BUCKETS, window, limit, 1])[0], 1)[0]
         except (RedisError, OSError, ValueError) as error:
             _pause_redis(error)
     return _memory.use(key, limit, window)

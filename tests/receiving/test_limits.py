@@ -124,6 +124,19 @@ def test_with_redis_all_processes_share_one_count(settings: Any, redis_url: str)
     assert count(1, "another") == [0]
 
 
+def test_of_calls_that_come_at_once_as_many_are_counted_as_there_is_room_for(settings: Any, redis_url: str) -> None:
+    settings.REDIS_URL = redis_url
+
+    async def together() -> list[limits.Use]:
+        await limits.use("calls:one", 5, 60)
+        return await asyncio.gather(*(limits.use("calls:one", 5, 60) for _ in range(7)), limits.use("calls:two", 5, 60))
+
+    *one, two = asyncio.run(together())
+    assert [use.left for use in one] == [3, 2, 1, 0, 0, 0, 0]
+    assert [use.wait > 0 for use in one] == [False] * 4 + [True] * 3
+    assert (two.left, two.wait) == (4, 0)
+
+
 def test_without_an_answer_from_redis_each_process_counts_for_itself(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
