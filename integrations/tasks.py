@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from celery import shared_task
 
@@ -28,6 +27,7 @@ from integrations.polling import POLL_TASK, integration_poll, integrations_to_po
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import APPLY_TASK, updates_due, updates_match, verdicts_apply
 from integrations.silence import silence_look
+from integrations.stage import Stage
 from integrations.subscriptions import subscriptions_tidy
 from integrations.telling import notices_tell, steps_due
 from integrations.verdict_shares import verdict_shares_look
@@ -37,56 +37,20 @@ from leads.activity_work import activities_due
 from leads.imports import imports_purge
 from leads.membership import AUDIENCE_TASK, memberships_due, memberships_update
 from leads.status import STATUS_SYNC_TASK
-from leads.wake import BUSY_PAUSE_SECONDS, wake
-
-# A stage that found so many at once looks again so soon, for as long as wake-ups may be held back.
-SEVERAL, LOOK_AGAIN_SECONDS = 2, 0.012
-
-
-class Stage:
-    """A stage's work, by one thread of this process at a time; who comes meanwhile makes that one look once more.
-
-    Two threads would share the rows that are due, and pay for a transaction each. While much comes in it goes on looking: those
-    who send wake-ups then send few of them.
-    """
-
-    def __init__(self, work: Callable[[], int]) -> None:
-        self._work = work
-        self._lock = threading.Lock()
-        self._asked = threading.Event()
-        self._at_work = False
-
-    def __call__(self) -> None:
-        """Work until nothing is due; returns at once where another thread is at it."""
-        with self._lock:
-            self._asked.set()
-            if self._at_work:
-                return
-            self._at_work = True
-        try:
-            self._go_on()
-        except BaseException:
-            with self._lock:
-                self._at_work = False
-            raise
-
-    def _go_on(self) -> None:
-        until = 0.0
-        while True:
-            self._asked.clear()
-            if self._work() >= SEVERAL:
-                until = time.monotonic() + BUSY_PAUSE_SECONDS
-            if time.monotonic() < until:
-                self._asked.wait(LOOK_AGAIN_SECONDS)
-                continue
-            with self._lock:
-                if not self._asked.is_set():
-                    self._at_work = False
-                    return
-
+from leads.wake import wake
 
 _process, _route, _apply = Stage(leads_process), Stage(events_route), Stage(verdicts_apply)
 _tell_webhooks = Stage(outbox_route)
+
+STAGES: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {
+        PROCESS_TASK: _process.begin,
+        ROUTE_TASK: _route.begin,
+        APPLY_TASK: _apply.begin,
+        OUTBOX_TASK: _tell_webhooks.begin,
+    }
+)
+"""What a process that works begins when it is rung for, without a message: by task, and none of them waits."""
 
 
 @shared_task(name=PROCESS_TASK)

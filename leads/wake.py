@@ -1,8 +1,8 @@
 """Wake-ups: a stage tells the next one that there is work, by the name of its task and nothing else.
 
 A wake-up carries no data and may be lost: rows that wait say so themselves and the sweeper finds them. So it is never
-waited for: a thread of its own sends them, at once when idle and now and then when busy (a message costs as much as the work
-on a few leads), and a broker that does not answer holds up nobody.
+waited for: a thread of its own sends them, at once when idle and now and then when busy, by the bell (leads/bell.py) where
+somebody listens and else as a message, and a broker that does not answer holds up nobody.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable
 
 from celery import current_app
 from django.db import transaction
+
+from leads.bell import bell_ring
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,10 @@ class _Waker:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
                 asked, self._asked = self._asked, 0
+            rung = bell_ring([task for task, args in waiting if not args])
             for task, args in waiting:
+                if task in rung:
+                    continue
                 try:
                     current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=EXPIRE_SECONDS)
                 except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over

@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from leads.bell import BellListener
 from leads.wake import EXPIRE_SECONDS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -43,19 +44,31 @@ app.conf.beat_scheduler = "celery.beat:Scheduler"
 LEAVE_SECONDS = 20
 
 
+_bell: BellListener | None = None
+
+
 @signals.worker_init.connect
 def worker_prepare(**_: Any) -> None:
     """What a process that works tasks does by itself, without a message."""
     from integrations.delivery import DELIVER_TASK
     from integrations.dispatch import integration_begin
+    from integrations.tasks import STAGES
     from leads.wake import followed_here
 
+    global _bell
     followed_here(DELIVER_TASK, integration_begin)
+    for task, begin in STAGES.items():
+        followed_here(task, begin)
+    if settings.REDIS_URL:
+        _bell = BellListener(STAGES)
+        _bell.start()
 
 
 @signals.worker_shutting_down.connect
 def _leave(**_: Any) -> None:
     """Let deliveries come to their end, in a thread: the signal's own must not wait."""
+    if _bell is not None:
+        _bell.stop()
     threading.Thread(target=_deliveries_leave, name="leave").start()
 
 
