@@ -49,6 +49,15 @@ def spectacular_settings(*, url: str) -> dict[str, Any]:
             "message": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         },
         "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+        # Several fields are called state: each has a name of its own.
+        "ENUM_NAME_OVERRIDES": {
+            "WebhookState": "integrations.api.webhooks.STANDINGS",
+            "WebhookMessageState": "integrations.api.webhooks.MESSAGE_STATES",
+            "WebhookEvent": "integrations.api.webhooks.EVENTS",
+            "IntegrationState": "integrations.api.integrations.STATES",
+            "ImportState": "leads.api.imports.STATES",
+            "ImportRowState": "leads.api.imports.ROW_STATES",
+        },
         "POSTPROCESSING_HOOKS": [
             "drf_spectacular.hooks.postprocess_schema_enums",
             "portal.openapi.hot_routes_added",

@@ -43,6 +43,14 @@ class ExportQuerySerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False, help_text="Received at this time or later.")
     until = serializers.DateTimeField(required=False, help_text="Received before this time.")
 
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A filter that is written wrongly would give more away than was asked for."""
+        if unknown := [name for name in self.initial_data if name not in self.fields]:
+            raise serializers.ValidationError(
+                {unknown[0][:60]: f"There is no such filter. There are: {', '.join(self.fields)}."}
+            )
+        return given
+
 
 class ExportView(APIView):
     scopes = {"GET": SCOPE}
@@ -59,7 +67,7 @@ class ExportView(APIView):
         },
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        asked = ExportQuerySerializer(data=request.query_params)
+        asked = ExportQuerySerializer(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         partner = partner_of(request)

@@ -40,7 +40,13 @@ from leads.models import Happening, PartnerKey, Publisher, Subscription
 TAG = "Webhooks"
 SCOPE = "webhooks:write"
 MOST_REPLAYED = 500
-_STANDINGS = ("on", "failing", "paused", "switched_off", "key_ended")
+# The address is looked at more closely by the service, which says what is wrong with it.
+_ADDRESS = r"^[!-~]{9,}$"
+_ADDRESS_WORDS = {"invalid": "Write the whole address, as in https://example.com/hooks/leads."}
+# Named in the document, by portal/partner_api.py.
+STANDINGS = ["on", "failing", "paused", "switched_off", "key_ended"]
+MESSAGE_STATES = DeliveryState.values
+EVENTS = Happening.values
 
 
 class WebhookSerializer(serializers.Serializer[Any]):
@@ -49,7 +55,7 @@ class WebhookSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     url = serializers.SerializerMethodField(help_text="Where messages are posted to.")
-    events = serializers.ListField(child=serializers.ChoiceField(choices=Happening.values))
+    events = serializers.ListField(child=serializers.ChoiceField(choices=EVENTS))
     publisher = serializers.IntegerField(source="publisher_id", allow_null=True)
     campaign = serializers.IntegerField(source="campaign_id", allow_null=True)
     personal_data = serializers.BooleanField(help_text="Whether messages have leads’ values and comments.")
@@ -64,7 +70,7 @@ class WebhookSerializer(serializers.Serializer[Any]):
     def get_url(self, row: Subscription) -> str:
         return str(row.integration.settings.get("url", ""))
 
-    @extend_schema(responses=serializers.ChoiceField(choices=_STANDINGS))
+    @extend_schema(responses=serializers.ChoiceField(choices=STANDINGS))
     def get_state(self, row: Subscription) -> str:
         return subscription_standing(row).name
 
@@ -80,9 +86,11 @@ class NewWebhookSerializer(WebhookSerializer):
 
 class _AskedSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=150, required=False, help_text="For people; else the host of the address.")
-    url = serializers.CharField(max_length=2_000, help_text="A whole https address.")
+    url = serializers.RegexField(
+        _ADDRESS, max_length=2_000, error_messages=_ADDRESS_WORDS, help_text="A whole https address."
+    )
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=Happening.values), min_length=1, max_length=len(Happening)
+        child=serializers.ChoiceField(choices=EVENTS), min_length=1, max_length=len(Happening)
     )
     personal_data = serializers.BooleanField(
         required=False, help_text="Messages have leads’ values and comments; for keys with leads:read."
@@ -99,9 +107,9 @@ class WebhookRequestSerializer(_AskedSerializer):
 class WebhookChangeSerializer(_AskedSerializer):
     """What is to be changed; what is left out stays."""
 
-    url = serializers.CharField(max_length=2_000, required=False)
+    url = serializers.RegexField(_ADDRESS, max_length=2_000, error_messages=_ADDRESS_WORDS, required=False)
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=Happening.values), min_length=1, max_length=len(Happening), required=False
+        child=serializers.ChoiceField(choices=EVENTS), min_length=1, max_length=len(Happening), required=False
     )
     enabled = serializers.BooleanField(
         required=False, help_text="false: messages wait. true: they go out, also after it was switched off."
@@ -142,7 +150,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     type = serializers.SerializerMethodField()
     lead = serializers.IntegerField(source="lead_id", allow_null=True)
     test = serializers.BooleanField()
-    state = serializers.ChoiceField(choices=DeliveryState.values)
+    state = serializers.ChoiceField(choices=MESSAGE_STATES)
     reason = serializers.CharField(help_text="Why it waits or failed, in words.")
     tries = serializers.IntegerField()
     next_try_at = serializers.DateTimeField(allow_null=True)
@@ -338,13 +346,13 @@ class WebhookMessagesView(APIView):
         summary="What it was told",
         parameters=[
             *PARAMETERS,
-            OpenApiParameter("state", OpenApiTypes.STR, enum=DeliveryState.values, description="Those that stand so."),
+            OpenApiParameter("state", OpenApiTypes.STR, enum=MESSAGE_STATES, description="Those that stand so."),
         ],
         responses=_MESSAGES,
     )
     def get(self, request: Request, webhook_id: int) -> Response:
         rows = subscription_messages(_webhook(request, webhook_id))
-        if state := request.query_params.get("state", ""):
+        if (state := request.query_params.get("state")) is not None:
             if state not in DeliveryState.values:
                 raise _wrong("state", f"Write one of: {', '.join(DeliveryState.values)}.")
             rows = rows.filter(state=state)

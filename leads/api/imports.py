@@ -32,6 +32,8 @@ from leads.tables import Unreadable
 
 TAG = "Imports"
 SCOPE = "imports:write"
+# Named in the document, by portal/partner_api.py.
+STATES, ROW_STATES = ActivityState.values, ItemState.values
 
 
 class ImportRequestSerializer(serializers.Serializer[Any]):
@@ -80,7 +82,7 @@ class ImportSerializer(serializers.Serializer[Any]):
     test = serializers.SerializerMethodField()
     mapping = serializers.SerializerMethodField(help_text="Column name to input name.")
     state = serializers.ChoiceField(
-        choices=ActivityState.values,
+        choices=STATES,
         help_text="preparing: rows are being checked. ready: it waits to be taken in. running; done; cancelled; failed.",
     )
     reason = serializers.CharField(help_text="Why it failed, in words.")
@@ -119,7 +121,7 @@ class RowSerializer(serializers.Serializer[Any]):
     """A row of the file, as the file counts them, and what became of it."""
 
     row = serializers.IntegerField(source="subject")
-    state = serializers.ChoiceField(choices=ItemState.values)
+    state = serializers.ChoiceField(choices=ROW_STATES)
     words = serializers.CharField(help_text="What is wrong, a line for each column; or what came of it.")
     lead = serializers.IntegerField(source="lead_id", allow_null=True)
 
@@ -147,7 +149,7 @@ class ImportsView(APIView):
         responses={202: ImportSerializer},
     )
     def post(self, request: Request) -> Response:
-        asked = ImportRequestSerializer(data=request.data)
+        asked = ImportRequestSerializer(data=request.data.dict())
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         partner = partner_of(request)
@@ -245,15 +247,15 @@ class ImportRowsView(APIView):
         summary="What became of each row",
         parameters=[
             *PARAMETERS,
-            OpenApiParameter("state", OpenApiTypes.STR, enum=ItemState.values, description="Those that stand so."),
+            OpenApiParameter("state", OpenApiTypes.STR, enum=ROW_STATES, description="Those that stand so."),
         ],
         responses=_ROWS,
     )
     def get(self, request: Request, import_id: int) -> Response:
         rows = ActivityItem.objects.filter(activity=_import(request, import_id).pk)
-        if state := request.query_params.get("state", ""):
-            if state not in ItemState.values:
-                raise _wrong("state", f"Write one of: {', '.join(ItemState.values)}.")
+        if (state := request.query_params.get("state")) is not None:
+            if state not in ROW_STATES:
+                raise _wrong("state", f"Write one of: {', '.join(ROW_STATES)}.")
             rows = rows.filter(state=state)
         page = page_of(request, rows)
         return Response(page.answered(RowSerializer(page.rows, many=True).data))

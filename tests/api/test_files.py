@@ -191,7 +191,7 @@ def test_leads_are_taken_along_as_csv_and_as_a_workbook_with_filters(partner: Pa
     assert [row["id"] for row in rows_of(partner.get("exports/leads", publisher=instance.publisher.pk))] == [str(first)]
     book = openpyxl.load_workbook(io.BytesIO(partner.get("exports/leads", format="xlsx").content), read_only=True)
     assert len(list(book.active.rows)) == 3
-    for wrong in ({"format": "pdf"}, {"status": "eaten"}, {"since": "yesterday"}, {"campaign": "x"}):
+    for wrong in ({"format": "pdf"}, {"status": "eaten"}, {"since": "yesterday"}, {"campaign": "x"}, {"campain": "1"}):
         problem(partner.get("exports/leads", **wrong), 422, "invalid")
 
 
