@@ -42,7 +42,7 @@ SCOPE = "webhooks:write"
 MOST_REPLAYED = 500
 # The address is looked at more closely by the service, which says what is wrong with it.
 _ADDRESS = r"^[!-~]{9,}$"
-_ADDRESS_WORDS = {"invalid": "Write the whole address, as in https://example.com/hooks/leads."}
+_ADDRESS_WORDS: Any = {"invalid": "Write the whole address, as in https://example.com/hooks/leads."}
 # Named in the document, by portal/partner_api.py.
 STANDINGS = ["on", "failing", "paused", "switched_off", "key_ended"]
 MESSAGE_STATES = DeliveryState.values

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import QueryDict, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
@@ -149,7 +149,7 @@ class ImportsView(APIView):
         responses={202: ImportSerializer},
     )
     def post(self, request: Request) -> Response:
-        asked = ImportRequestSerializer(data=request.data.dict())
+        asked = ImportRequestSerializer(data=dict(cast(QueryDict, request.data).items()))
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         partner = partner_of(request)
