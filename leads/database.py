@@ -113,6 +113,51 @@ def insert_rows(
         return cursor.fetchall() if returning else []
 
 
+def ids_reserve(model: type[models.Model], count: int) -> list[int]:
+    """Ids for rows that are going to be written with them. PostgreSQL only."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    key = model._meta.pk
+    assert key is not None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
+            [connection.ops.quote_name(model._meta.db_table), key.column, count],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def copy_rows(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows as insert_rows does, by COPY: thousands of them in a third of the time, and all or none. PostgreSQL only."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    fields = _columns(model, names)
+    quote = connection.ops.quote_name
+    columns = [_copy_text(field, column) for field, column in zip(fields, zip(*rows, strict=True), strict=True)]
+    text = "\n".join(map("\t".join, zip(*columns, strict=True)))
+    into = f"COPY {quote(model._meta.db_table)} ({', '.join(quote(field.column) for field in fields)}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(into) as copy:
+        copy.write(text + "\n")
+
+
+# What has a meaning of its own in COPY's text.
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _copy_text(field: Any, column: Sequence[Any]) -> list[str]:
+    if len({*map(id, column)}) == 1 and not isinstance(field, models.JSONField):
+        return [_copy_value(column[0])] * len(column)
+    if isinstance(field, models.JSONField):
+        # JSON has no tabs and line ends of its own; backslashes it has.
+        return [r"\N" if value is None else orjson.dumps(value).decode().replace("\\", "\\\\") for value in column]
+    return [_copy_value(value) for value in column]
+
+
+def _copy_value(value: Any) -> str:
+    if value is None:
+        return r"\N"
+    text = value if type(value) is str else str(value)
+    return text.translate(_COPY_ESCAPES) if type(value) is str and not text.isalnum() else text
+
+
 def update_rows(
     model: type[models.Model],
     match: Sequence[str],

@@ -143,8 +143,10 @@ def clean(form: CompiledForm, pairs: Pairs, max_chars: int) -> Cleaned | list[Fi
             if required:
                 errors.append(FieldError(wire, "This value is missing."))
             continue
-        problem = _unfit(value, max_chars)
-        if not problem:
+        # What is short and plain is nearly everything: it is looked at without a call.
+        plain = len(value) <= max_chars and value.isascii() and "\x00" not in value
+        problem = "" if plain else _unfit(value, max_chars)
+        if not problem and check is not _any_text:
             value, problem = check(value)
         if problem:
             errors.append(FieldError(wire, problem))

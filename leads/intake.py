@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from leads.batcher import Batcher
-from leads.database import insert_rows, uuid7
+from leads.database import copy_rows, ids_reserve, insert_rows, uuid7
 from leads.forms import Cleaned, CompiledForm
 from leads.models import Happening, Lead
 from leads.models.lead import Status
@@ -111,6 +112,24 @@ def leads_insert(rows: Sequence[LeadRow]) -> list[Received | Exception]:
     return [Received(ids[row.hash], row.hash) if row.hash in ids else _first_answer(row, earlier) for row in rows]
 
 
+def leads_copy(rows: Sequence[LeadRow]) -> list[Received | Exception]:
+    """As leads_insert, for thousands: by COPY where the database has it, which takes a third of the time.
+
+    Where one of the keys was used before COPY writes nothing, and they are written as leads_insert does it.
+    """
+    if connection.vendor == "postgresql":
+        try:
+            with transaction.atomic():
+                ids = ids_reserve(Lead, len(rows))
+                copy_rows(Lead, ("id", *COLUMNS), [(lead_id, *row) for lead_id, row in zip(ids, rows, strict=True)])
+        except IntegrityError:
+            return leads_insert(rows)
+        wake(PROCESS_TASK)
+        _tell(rows, {row.hash: lead_id for lead_id, row in zip(ids, rows, strict=True)})
+        return [Received(lead_id, row.hash) for lead_id, row in zip(ids, rows, strict=True)]
+    return leads_insert(rows)
+
+
 def _tell(rows: Sequence[LeadRow], ids: Mapping[uuid.UUID, int]) -> None:
     """Of what was written, whoever wants to know is told."""
     outbox_add(
@@ -160,6 +179,8 @@ def _first_answer(row: LeadRow, earlier: dict[object, tuple[Received, str]]) -> 
 
 
 batcher: Batcher[LeadRow, Received] = Batcher("intake", leads_insert)
+many: Batcher[LeadRow, Received] = Batcher("many", leads_copy)
+"""For thousands that come in one call, written in the thread that has them."""
 
 
 async def submit(row: LeadRow) -> Received:

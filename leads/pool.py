@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _quick = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-quick")
 _bulk = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-bulk")
+_bulk_writes = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-bulk-write")
 _slow = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-slow")
 
 
@@ -54,3 +55,8 @@ async def slow(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def bulk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do work on thousands of rows; few at once, so that they are in nobody's way."""
     return await asyncio.wrap_future(_bulk.submit(_run, partial(work, *args, **kwargs)))
+
+
+def bulk_write(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
+    """Write a batch of rows beside the work that makes the next one of it."""
+    return _bulk_writes.submit(_run, partial(work, *args, **kwargs))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, cast
@@ -43,7 +44,7 @@ from leads.json_forms import json_form
 from leads.partner_keys import Partner
 from leads.web import Pieces, Refusal, Request, Response
 
-BATCH = 1_000
+BATCH = 2_000
 # Up to this a body is held in memory, and beyond it on disk.
 IN_MEMORY = 4 * 1024 * 1024
 PIECE = 64 * 1024
@@ -176,68 +177,94 @@ def _pieces(first: bytes, answers: BinaryIO, last: bytes) -> Iterator[bytes]:
     yield last
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that were checked, what is wrong with each (None: nothing), and what becomes of the good ones."""
+
+    rows: Sequence[Row]
+    wrong: Sequence[list[Wrong] | None]
+    written: Future[Sequence[Received | Exception]]
+
+
 def _taken(call: Call) -> tuple[BinaryIO, int, int, bool]:
     """The rows' answers in a file, how many were received and refused, and whether some could not be written."""
-    answers = _file()
-    separator = b"\n" if call.answer_kind == NDJSON else b","
+    answers = Answers(_file(), b"\n" if call.answer_kind == NDJSON else b",")
     most, most_bytes = settings.API_MAX_ROWS, settings.MAX_BODY_BYTES
     rows = body_rows(call.file, call.kind, call.target.form, most=most, most_bytes=most_bytes)
-    received = all_rows = 0
-    undone = False
+    # One batch is written while the next one is read and checked.
+    before: Batch | None = None
     while batch := list(islice(rows, BATCH)):
-        if call.claim is not None:
-            call_alive(call.claim)
-        said, good, failed = _batch(call, batch)
-        if call.answer_kind == NDJSON:
-            answers.write(separator.join(said) + separator)
-        else:
-            answers.write((separator if all_rows else b"") + separator.join(said))
-        received, all_rows, undone = received + good, all_rows + len(batch), undone or failed
-    if not all_rows:
+        made, wrong = _checked(call, batch)
+        if before is not None:
+            answers.add(before)
+        before = Batch(batch, wrong, pool.bulk_write(_written, call, made))
+    if before is None:
         raise BadBody("invalid", "There is no row in it.")
-    return answers, received, all_rows - received, undone
+    answers.add(before)
+    return answers.file, answers.received, answers.rows - answers.received, answers.undone
 
 
-def _batch(call: Call, batch: Sequence[Row]) -> tuple[list[bytes], int, bool]:
-    """Answers for these rows in their order, how many leads were received, and whether some could not be written."""
+def _checked(call: Call, batch: Sequence[Row]) -> tuple[list[LeadRow], list[list[Wrong] | None]]:
+    """The leads of these rows that are good, and what is wrong with the others."""
     made: list[LeadRow] = []
-    found: list[list[Wrong] | None] = []
+    wrong: list[list[Wrong] | None] = []
+    max_chars: int = settings.MAX_VALUE_CHARS
     for row in batch:
-        cleaned = _cleaned(call.target, row)
+        cleaned = _cleaned(call.target, row, max_chars)
         if isinstance(cleaned, list):
-            found.append(cleaned)
-            continue
-        found.append(None)
-        made.append(_lead_row(call, row, cleaned))
-    written = iter(intake.batcher.write_now(made) if made else ())
-    said, good, failed = [], 0, False
-    for row, errors in zip(batch, found, strict=True):
-        if errors is not None:
-            said.append(_refused(row.number, 422, errors))
-            continue
-        answer = next(written)
-        if isinstance(answer, Received):
-            good += 1
-            said.append(
-                b'{"row":%d,"status":201,"id":%d,"hash":"%s"}' % (row.number, answer[0], answer[1].hex.encode())
-            )
-        elif isinstance(answer, Overloaded):
-            failed = True
-            said.append(
-                _refused(row.number, 503, [Wrong("", "It could not be stored. Send it again.", row=row.number)])
-            )
+            wrong.append(cleaned)
         else:
-            # The form, link or publisher went between the look into the catalog and the commit.
-            said.append(_refused(row.number, 422, [Wrong("", "It could not be stored.", row=row.number)]))
-    return said, good, failed
+            wrong.append(None)
+            made.append(_lead_row(call, row, cleaned))
+    return made, wrong
 
 
-def _cleaned(target: Target, row: Row) -> Cleaned | list[Wrong]:
+def _written(call: Call, made: Sequence[LeadRow]) -> Sequence[Received | Exception]:
+    if call.claim is not None:
+        call_alive(call.claim)
+    return intake.many.write_now(made) if made else ()
+
+
+class Answers:
+    """The rows' answers, in a file, in their order; and what they come to."""
+
+    def __init__(self, file: BinaryIO, separator: bytes) -> None:
+        self.file = file
+        self._separator = separator
+        self.rows = self.received = 0
+        self.undone = False
+
+    def add(self, batch: Batch) -> None:
+        """Wait until a batch is written, and write down what became of its rows."""
+        written = iter(batch.written.result())
+        said = []
+        for row, errors in zip(batch.rows, batch.wrong, strict=True):
+            if errors is not None:
+                said.append(_refused(row.number, 422, errors))
+                continue
+            answer = next(written)
+            if isinstance(answer, Received):
+                self.received += 1
+                lead_hash = answer.hash.hex.encode()
+                said.append(b'{"row":%d,"status":201,"id":%d,"hash":"%s"}' % (row.number, answer.lead_id, lead_hash))
+                continue
+            self.undone = self.undone or isinstance(answer, Overloaded)
+            status = 503 if isinstance(answer, Overloaded) else 422
+            # Else the form, link or publisher went between the look into the catalog and the commit.
+            words = "It could not be stored. Send it again." if status == 503 else "It could not be stored."
+            said.append(_refused(row.number, status, [Wrong("", words, row=row.number)]))
+        first = self._separator if self.rows and self._separator == b"," else b""
+        last = b"" if self._separator == b"," else self._separator
+        self.file.write(first + self._separator.join(said) + last)
+        self.rows += len(batch.rows)
+
+
+def _cleaned(target: Target, row: Row, max_chars: int) -> Cleaned | list[Wrong]:
     if row.said is not None:
-        return checked(target.form, row.said, row.number)
+        return checked(target.form, row.said, max_chars, row.number)
     if row.pairs is None:
         return [Wrong("", row.problem, row=row.number)]
-    cleaned = clean(target.form, row.pairs, settings.MAX_VALUE_CHARS)
+    cleaned = clean(target.form, row.pairs, max_chars)
     return cleaned if isinstance(cleaned, Cleaned) else places_of(json_form(target.form), cleaned, row.number)
 
 

@@ -189,17 +189,19 @@ def _cleaned(form: CompiledForm, body: bytes) -> Cleaned:
         raise refused("unreadable", words) from None
     if not isinstance(said, dict):
         raise wrong(Wrong("", "Send one lead as a JSON object; many of them to the address that ends in /bulk."))
-    found = checked(form, said)
+    found = checked(form, said, settings.MAX_VALUE_CHARS)
     if isinstance(found, list):
         raise wrong(*found)
     return found
 
 
-def checked(form: CompiledForm, said: Mapping[str, Any], row: int | None = None) -> Cleaned | list[Wrong]:
+def checked(
+    form: CompiledForm, said: Mapping[str, Any], max_chars: int, row: int | None = None
+) -> Cleaned | list[Wrong]:
     """A lead as JSON put to its form: what to keep, or all that is wrong with it."""
     written = json_form(form)
     pairs, unreadable = pairs_of_json(written, said)
-    cleaned = clean(form, pairs, settings.MAX_VALUE_CHARS)
+    cleaned = clean(form, pairs, max_chars)
     if isinstance(cleaned, Cleaned) and not unreadable:
         return cleaned
     named = {error.name for error in unreadable}
