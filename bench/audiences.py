@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psycopg
-
 from bench.processes import Child
 from bench.servers import Servers
 
@@ -29,10 +27,3 @@ def kept_up(servers: Servers, child: Child, events: int, rounds: int) -> Kept:
     child.ask({"do": "update", "events": NEW_EVENTS})  # the first finds nothing in any cache
     updates = [child.ask({"do": "update", "events": NEW_EVENTS})["took_s"] for _ in range(rounds)]
     return Kept(events, whole["persons"], whole["took_s"], updates)
-
-
-def database(servers: Servers) -> str:
-    """A database of its own for it."""
-    with psycopg.connect(servers.database, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE audiences")
-    return servers.database.replace("/postgres?", "/audiences?")

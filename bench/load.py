@@ -4,7 +4,7 @@
 
 The task is one line of JSON: port, connections, count, first (the number of the first lead), paths (taken in turn), token,
 every_ms (0: as fast as answers come). With batch and key (a source's write key) in place of paths and token it posts batches of so
-many tracked events, the first with the events from the number `first` on. The answer, printed as one line of JSON: statuses and how many answers had each, the
+many tracked events; with json leads go as JSON, as the partner API takes them. Of events the first with the events from the number `first` on. The answer, printed as one line of JSON: statuses and how many answers had each, the
 seconds of the system's monotonic clock of the first request and the last answer, `sent` (number to when, for every_ms
 alone), and the seconds of CPU that all this took.
 """
@@ -31,14 +31,29 @@ _FIELDS = (
     "&form%5Bphone%5D=%2B4930901820&form%5Bcompany%5D=Analytical+Engines+Ltd&form%5BjobTitle%5D=Head+of+Computing"
     "&form%5Bcountry%5D=DE&form%5Bemployees%5D=51-200"
 )
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 _HEAD = (
     "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-    "Content-Type: application/x-www-form-urlencoded\r\nIdempotency-Key: bench-{number}\r\nContent-Length: {length}\r\n\r\n"
+    "Content-Type: {kind}\r\nIdempotency-Key: bench-{number}\r\nContent-Length: {length}\r\n\r\n"
 )
 _BATCH_HEAD = (
     "POST /v1/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {credentials}\r\n"
     "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
 )
+
+
+def lead_values(number: int) -> dict[str, str]:
+    """The values of a lead, by field; the same that are posted as a form."""
+    return {
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "email": f"lead{number}@example.test",
+        "phone": "+4930901820",
+        "company": "Analytical Engines Ltd",
+        "jobTitle": "Head of Computing",
+        "country": "DE",
+        "employees": "51-200",
+    }
 
 
 def requests_made(task: dict[str, Any]) -> list[bytes]:
@@ -58,10 +73,13 @@ def _batches(task: dict[str, Any]) -> list[bytes]:
 
 def _leads(task: dict[str, Any]) -> list[bytes]:
     made = []
+    kind = JSON if task.get("json") else FORM
     for number in range(task["first"], task["first"] + task["count"]):
-        body = _FIELDS.format(number=number)
+        body = orjson.dumps(lead_values(number)).decode() if task.get("json") else _FIELDS.format(number=number)
         path = task["paths"][number % len(task["paths"])]
-        made.append((_HEAD.format(path=path, token=task["token"], number=number, length=len(body)) + body).encode())
+        made.append(
+            (_HEAD.format(path=path, token=task["token"], kind=kind, number=number, length=len(body)) + body).encode()
+        )
     return made
 
 

@@ -21,7 +21,7 @@ import requests
 from bench.processes import BenchError, Child, cpu_s
 
 # Counted as in production, but too high to be reached: a publisher of the bench sends more than any may.
-LIMITS = {f"RATE_LIMIT_{name}": "100000000" for name in ("CALLS", "RESULTS", "LOGINS")}
+LIMITS = {f"RATE_LIMIT_{name}": "100000000" for name in ("CALLS", "RESULTS", "LOGINS", "PARTNER")}
 READY_S = 90
 
 
@@ -30,7 +30,7 @@ class Portal:
     """A running portal, and where its publisher posts to."""
 
     form: str
-    """server or embedded"""
+    """server, embedded or web"""
     port: int
     database: str
     paths: list[str]
@@ -40,6 +40,7 @@ class Portal:
     """What makes another process one of this portal's."""
     servers: dict[str, int] = field(default_factory=dict)
     """Processes of others that work for it: their names to the root of their tree."""
+    partner_key: str = field(default="", repr=False)
     look: Any = None
 
     def pids(self) -> dict[str, int]:
@@ -132,7 +133,8 @@ def portal(
 ) -> Iterator[Portal]:
     """Set up and start a portal with one campaign for each of the client's ports; stop it at the end.
 
-    `form`: "server" (web, worker and beat as processes of their own) or "embedded" (`manage.py serve` alone). `others`: the
+    `form`: "server" (web, worker and beat as processes of their own), "web" (of these, web alone: leads come in and wait) or
+    "embedded" (`manage.py serve` alone). `others`: the
     servers that work for it alone, so that their CPU counts. `private_ports`: all ports of this machine that it may call.
     """
     directory.mkdir()
@@ -150,7 +152,7 @@ def portal(
     }
     work = Child("set-up", ["-m", "bench.portal_work"], directory=directory, env=env, pipes=True)
     try:
-        key = work.ask({"do": "begin"})["key"]
+        keys = work.ask({"do": "begin"})
         campaigns = work.ask({"do": "campaigns", "ports": client_ports})
     finally:
         work.stop()
@@ -164,6 +166,8 @@ def portal(
         serve = ["manage.py", "serve", "--port", str(port)]
         if form == "embedded":
             children = [start("portal", *serve)]
+        elif form == "web":
+            children = [start("web", *serve, "--workers", "1")]
         else:
             worker = "--pool threads --concurrency 16 --loglevel WARNING --without-gossip --without-mingle"
             children = [
@@ -173,7 +177,17 @@ def portal(
             ]
         _wait_ready(port, children)
         paths = [campaign["path"] for campaign in campaigns]
-        made = Portal(form, port, env["DATABASE_URL"], paths, _token(port, key), children, env, dict(others))
+        made = Portal(
+            form,
+            port,
+            env["DATABASE_URL"],
+            paths,
+            _token(port, keys["key"]),
+            children,
+            env,
+            dict(others),
+            keys["partner_key"],
+        )
         try:
             yield made
         finally:

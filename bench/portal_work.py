@@ -29,6 +29,7 @@ from integrations.kit.signing import secret_new  # noqa: E402
 from integrations.models import Integration  # noqa: E402
 from leads.access import api_key_issue  # noqa: E402
 from leads.models import Advertiser, Campaign, Field, Form, Publisher, Source  # noqa: E402
+from leads.partner_keys import SCOPES, key_issue  # noqa: E402
 
 FIELDS = ("firstName", "lastName", "email", "phone", "company", "jobTitle", "country", "employees")
 
@@ -41,7 +42,8 @@ def begin() -> dict[str, Any]:
         Field.objects.create(form=form, name=name, label=name, type=kind, required=kind == "email", position=position)
     publisher = Publisher.objects.create(name="Northbeam")
     Advertiser.objects.create(name="Acme")
-    return {"key": api_key_issue(publisher=publisher)}
+    partner = key_issue(name="Northbeam’s system", scopes=SCOPES, made_by="bench", publisher=publisher)
+    return {"key": api_key_issue(publisher=publisher), "partner_key": partner.secret}
 
 
 def campaigns(ports: list[int]) -> list[dict[str, Any]]:

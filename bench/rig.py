@@ -38,6 +38,8 @@ class Size:
     events: int
     """Tracked events in each round."""
     idle_every_ms: float = 100
+    streamed: int = 1_000_000
+    """Rows that stream in and out, while memory is looked at."""
     history: tuple[int, int] = (100_000, 1_000_000)
     """Events before, where audiences are measured: few, and many."""
 
@@ -55,6 +57,7 @@ QUICK = Size(
     beside_leads=30,
     events=10_000,
     idle_every_ms=60,
+    streamed=100_000,
     history=(20_000, 200_000),
 )
 
@@ -109,6 +112,18 @@ class Bench:
         made = self._portal("server", self.servers.settings, others)
         self._warm(made)
         return made
+
+    @cached_property
+    def web_portal(self) -> Portal:
+        """The web server alone, on PostgreSQL, that takes any number of rows in a call."""
+        database = self.servers.another_database("api")
+        settings = {
+            **self.servers.settings,
+            "DATABASE_URL": database,
+            "API_MAX_ROWS": "2000000",
+            "API_MAX_BYTES": "1000000000",
+        }
+        return self._portal("web", settings, {"PostgreSQL": self.servers.postgres_pid})
 
     @cached_property
     def embedded_portal(self) -> Portal:

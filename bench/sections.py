@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import audiences, engine
+from bench.api import api_section
 from bench.events import events_section
 from bench.figures import Figure
 from bench.isolation import isolation_section
@@ -158,7 +159,7 @@ def bare_section(bench: Bench) -> list[Figure]:
 
 def audiences_section(bench: Bench) -> list[Figure]:
     """Audiences after new events: what it costs must not grow with what happened before."""
-    settings = {**bench.servers.settings, "DATABASE_URL": audiences.database(bench.servers)}
+    settings = {**bench.servers.settings, "DATABASE_URL": bench.servers.another_database("audiences")}
     env = {**settings, "SECRET_KEY": "bench", "DATA_DIR": str(bench.directory)}
     worker = bench.child("audiences", "-m", "bench.audience_work", env=env)
     small, large = bench.size.history
@@ -200,4 +201,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {
     "embedded": embedded_section,
     "events": events_section,
     "audiences": audiences_section,
+    "api": api_section,
 }

@@ -31,6 +31,12 @@ class Servers:
         path = self.redis.socket_file
         return {"DATABASE_URL": self.database, "BROKER_URL": f"redis+socket://{path}", "REDIS_URL": f"unix://{path}"}
 
+    def another_database(self, name: str) -> str:
+        """A database of its own for a part of the bench."""
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # a name of our own
+        return self.database.replace("/postgres?", f"/{name}?")
+
     @property
     def postgres_pid(self) -> int:
         return int(self.postgres.get_pid())
