@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -17,6 +18,8 @@ MOST_CHARS = 320
 _MOST_DOMAINS = 5
 
 
+# Asked for the questions, and once more for the judgement: of the batch of leads that is at work.
+@lru_cache(maxsize=1_000)
 def address_parts(value: str) -> tuple[str, str] | None:
     """What stands before the @ of an address, and its domain; None where mail servers take it for none. Nobody is asked."""
     if len(value) > MOST_CHARS:
