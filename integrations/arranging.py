@@ -13,8 +13,9 @@ from django.db.models import Max
 
 from integrations.key_builds import job_removed
 from integrations.kit.job_registry import job_kinds
-from integrations.kit.jobs import Tab
-from integrations.models import Job, JobGroup
+from integrations.kit.jobs import JobManifest, Tab
+from integrations.kit.lists import STARTING
+from integrations.models import Job, JobGroup, ValueList
 from integrations.processr_changes import processr_changed
 from leads.models import Campaign
 
@@ -56,6 +57,7 @@ def job_add(campaign: Campaign, slug: str) -> Job:
     """A new job under its kind's name, last in the campaign's order and not on yet. KeyError: there is no such kind."""
     manifest = job_kinds()[slug].manifest
     settings = {box.name: box.default for box in manifest.settings if box.default not in ("", None)}
+    settings |= _only_lists(manifest)
     while True:
         taken = set(Job.objects.filter(campaign=campaign).values_list("name", flat=True))
         made = Job(
@@ -68,6 +70,17 @@ def job_add(campaign: Campaign, slug: str) -> Job:
         except IntegrityError:
             continue  # somebody else took the name in this moment
         return made
+
+
+def _only_lists(manifest: JobManifest) -> dict[str, int]:
+    """For each box that wants a list of a kind that an instance starts with: that list, where there is one alone."""
+    found = {}
+    for box in manifest.settings:
+        if box.type == "list" and box.lists[0] in STARTING:
+            lists = list(ValueList.objects.filter(kind=box.lists[0]).values_list("pk", flat=True)[:2])
+            if len(lists) == 1:
+                found[box.name] = lists[0]
+    return found
 
 
 def job_store(job: Job) -> None:

@@ -97,10 +97,10 @@ def client_rule_words(rule: ClientRule) -> str:
         said = "It has not been copied yet: leads wait for a person until it is."
     else:
         assert rule.looked_at is not None
-        said = f"Copied; looked at {_ago(rule.looked_at)}."
+        said = f"Copied; the client last answered {_ago(rule.looked_at)}."
     if rule.gone:
         return f"The client does not show this rule any more. The last copy is used. {said}"
-    return f"{said} The last look failed, so this copy stays in use: {rule.problem}" if rule.problem else said
+    return f"{said} They can’t be asked since, so this copy stays in use: {rule.problem}" if rule.problem else said
 
 
 def _ago(moment: dt.datetime) -> str:

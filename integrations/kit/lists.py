@@ -62,6 +62,8 @@ class ListKind:
 VALUES, LOOK_UP, SUPPRESSION = "values", "look_up", "suppression"
 DOMAINS, ROLES, PROFANITY, TEST_WORDS = "domains", "roles", "profanity", "test_words"
 CLIENTS = "clients"
+# An instance starts with a list of each of these kinds (integrations/starting_lists/).
+STARTING = (DOMAINS, ROLES, PROFANITY, TEST_WORDS)
 
 LIST_KINDS: Mapping[str, ListKind] = MappingProxyType(
     {

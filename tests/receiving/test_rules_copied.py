@@ -99,7 +99,7 @@ def test_a_client_s_list_is_copied_once_a_job_goes_by_it(shown: Job, integration
     assert Campaign.objects.get(name="Sent on").processr_version == before + 1
     assert client_rules_due() == []
     rule.refresh_from_db()
-    assert client_rule_words(rule) == "Copied; looked at just now."
+    assert client_rule_words(rule) == "Copied; the client last answered just now."
 
 
 def look_again(integration: Integration) -> None:
@@ -140,7 +140,9 @@ def test_while_the_client_can_t_be_reached_the_last_copy_is_used_and_its_age_sai
     assert (judged(job, "Germany"), judged(job, "France")) == ("passes", "country has a value that is not on the list.")
     rule = ClientRule.objects.get()
     words = client_rule_words(rule)
-    assert words.startswith("Copied; looked at 3 days ago. The last look failed, so this copy stays in use:")
+    assert words.startswith(
+        "Copied; the client last answered 3 days ago. They can’t be asked since, so this copy stays in use:"
+    )
     assert "127.0.0.1:9" in words
     assert rule.next_look_at is not None
     assert rule.next_look_at > timezone.now()

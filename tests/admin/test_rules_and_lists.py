@@ -1,4 +1,4 @@
-"""A job goes by a client's rule: chosen on its Configure page, once the client was asked."""
+"""What a job goes by: a client's rule, chosen once the client was asked, or a list that is there from the start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations.arranging import job_add
 from integrations.kit.lists import CLIENTS
 from integrations.models import ClientRule, Integration, Job, ValueList
 from leads.models import Campaign
@@ -60,7 +61,7 @@ def test_a_rule_is_chosen_by_its_name_and_says_how_fresh_it_is(
     job.refresh_from_db()
     assert job.settings == {"field": "email", "rule": rule.pk}
     html = configure(admin_client, job)
-    assert "Copied; looked at 5 hours ago. The last look failed, so this copy stays in use:" in html
+    assert "Copied; the client last answered 5 hours ago. They can’t be asked since, so this copy stays in use:" in html
     lists = admin_client.get(reverse("admin:integrations_valuelist_change", args=[rule.value_list_id])).content.decode()
     assert "Their countries" in lists
     assert "Fill it from a file" not in lists, "it is kept as the client has it"
@@ -79,3 +80,13 @@ def test_what_a_job_checks_is_shown_to_publishers_by_a_tick(admin_client: Client
     job.refresh_from_db()
     assert job.shown_to_publishers
     assert "Shown to publishers" not in configure(admin_client, job_of(campaign, "duplicate"))
+
+
+def test_a_new_job_begins_with_the_list_that_is_there_for_it(campaign: Campaign) -> None:
+    made = job_add(campaign, "email_address")
+    names = {name: ValueList.objects.get(pk=made.settings[name]).name for name in ("disposable", "roles")}
+    assert names == {"disposable": "Disposable domains", "roles": "Role names"}
+    ValueList.objects.create(name="More of them", kind="domains")
+    assert "disposable" not in job_add(campaign, "email_address").settings, "of two one is chosen by a person"
+    ValueList.objects.create(name="Countries", kind="values")
+    assert "list" not in job_add(campaign, "value_list").settings
