@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Case, Exists, Max, OuterRef, QuerySet, Value, When
 
-from integrations import comparison, lists
+from integrations import comparison, list_filling
 from integrations.delivery import MAPPING_OF_THEN, Wish, deliveries_add, deliveries_release
 from integrations.handing_over import DELIVER, ERASE, MARK_DELIVERED, MARK_UNDELIVERED, RESEND
 from integrations.models import Delivery, DeliveryState, IntegrationState, MappingVersion
@@ -113,7 +113,7 @@ def _deliveries_chosen(params: Params) -> QuerySet[Any]:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {name: action_kind(action, _leads_chosen) for name, action in LEAD_ACTIONS.items()}
     | {name: action_kind(action, _deliveries_chosen) for name, action in DELIVERY_ACTIONS.items()}
-    | {kind.name: kind for kind in (imports.KIND, comparison.KIND, lists.KIND)}
+    | {kind.name: kind for kind in (imports.KIND, comparison.KIND, list_filling.KIND)}
 )
 
 
@@ -165,6 +165,6 @@ def activity_failures_csv(activity: Activity) -> Iterator[str]:
     """The rows that failed, to download: of an import as they were uploaded, with what is wrong in a column behind."""
     if activity.kind == imports.KIND.name:
         return imports.import_failures_csv(activity)
-    if activity.kind == lists.KIND.name:
-        return lists.list_failures_csv(activity)
+    if activity.kind == list_filling.KIND.name:
+        return list_filling.list_failures_csv(activity)
     return activities.activity_failures_csv(activity)

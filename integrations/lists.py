@@ -8,7 +8,7 @@ read, and the file is deleted with the last of them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO
@@ -21,16 +21,12 @@ from django.utils import timezone
 from integrations.kit.lists import CLIENTS, LIST_KINDS, ListKind, suppression_lookups
 from integrations.list_files import Entry, entries, last_of_each, rows_counted, value_problem
 from integrations.models import ValueList, ValueListItem
-from leads.activity import AT_WORK, ActivityError, Kind, Result, activity_start, items_insert
 from leads.database import insert_rows
-from leads.import_files import Upload, all_rows, import_upload
-from leads.models import Activity, ActivityItem, ImportFile, ItemState
-from leads.tables import Unreadable, csv_line, layout_detect, table_rows
+from leads.tables import csv_line, layout_detect, table_rows
 
-NAME = "list_import"
 BATCH = 5_000
 TIDIED_AT_ONCE = 20_000
-_KEPT_WRONG = 10_000
+MOST_WRONG = 10_000
 _COLUMNS = ("list", "generation", "key", "value")
 
 
@@ -61,110 +57,17 @@ def list_import(
     `column` (0 is the first) has the values, where a file has several; a look-up table has its keys in the first column and what
     they stand for in the second.
     """
-    _refuse_mirrored(value_list)
+    list_refuse_mirrored(value_list)
     kind, layout = list_kind(value_list), layout_detect(file)
     rows_counted(kind, table_rows(file, layout), column=column, most=settings.LIST_MAX_VALUES)
     came = ListImported()
-    generation = _generation(value_list, replace)
+    generation = list_generation(value_list, replace)
     found = entries(kind, table_rows(file, layout), column=column)
     while batch := list(islice(found, BATCH)):
         with transaction.atomic():
-            _take(value_list, generation, batch, came)
+            entries_take(value_list, generation, batch, came)
     list_put_in_force(value_list, generation)
     return came
-
-
-def list_import_start(
-    value_list: ValueList,
-    upload: Upload,
-    *,
-    name: str,
-    by: str,
-    token: str = "",
-    replace: bool = False,
-    column: int | None = None,
-) -> Activity:
-    """Fill a list from an uploaded file in the background. The whole file is read first: Unreadable says where and what to do.
-
-    The activity's `done` are the good rows; each bad one is an item of it, by its number in the file, with words and without what
-    stands in it.
-    """
-    _refuse_mirrored(value_list)
-    file = import_upload(upload, name=name, campaign=None, by=by)
-    try:
-        count = rows_counted(list_kind(value_list), all_rows(file), column=column, most=settings.LIST_MAX_VALUES)
-    except Unreadable:
-        file.delete()
-        raise
-    params = {
-        "list": value_list.pk,
-        "name": name,
-        "file": file.pk,
-        "replace": replace,
-        "column": column,
-        "rows": count,
-        "generation": _generation(value_list, replace),
-        "encoding": file.encoding,
-    }
-    return activity_start(NAME, params, by=by, token=token)
-
-
-class _Filling:
-    """Reads a file from where the activity has come to; stays open for one worker's turn."""
-
-    def __init__(self) -> None:
-        self._entries: Iterator[Entry] | None = None
-        self._read_to = 0
-
-    def __call__(self, activity: Activity) -> bool:
-        params = activity.params
-        value_list = ValueList.objects.filter(pk=params["list"]).first()
-        file = ImportFile.objects.filter(pk=params["file"]).first()
-        if value_list is None or file is None:
-            raise ActivityError(
-                "The list was removed meanwhile." if file else "The file is not kept any more. Upload it again."
-            )
-        if self._entries is None or self._read_to != activity.prepared_to:
-            try:
-                self._entries = entries(list_kind(value_list), all_rows(file), column=params["column"])
-                self._entries = (entry for entry in self._entries if entry.row > activity.prepared_to)
-            except Unreadable as error:
-                raise ActivityError(str(error)) from None
-        batch = list(islice(self._entries, BATCH))
-        if not batch:
-            list_put_in_force(value_list, params["generation"])
-            file.delete()
-            return False
-        came = ListImported()
-        try:
-            _take(value_list, params["generation"], batch, came)
-        except ListError as error:
-            raise ActivityError(str(error)) from None
-        kept = max(0, _KEPT_WRONG - activity.failed)
-        items_insert([(activity.pk, row, None, ItemState.FAILED, words, None) for row, words in came.wrong[:kept]])
-        activity.total += came.read
-        activity.done += came.read - len(came.wrong)
-        activity.failed += len(came.wrong)
-        counts = {name: params.get(name, 0) + getattr(came, name) for name in ("added", "known")}
-        activity.params = {**params, **counts}
-        self._read_to = activity.prepared_to = batch[-1].row
-        return True
-
-
-def _again(_activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int, Result]:
-    words = "Mend this row in the file, and upload it again."
-    return {item.pk: Result(ItemState.SKIPPED, words) for item in items}
-
-
-KIND = Kind(NAME, "Fill list", _Filling, _again)
-
-
-def list_failures_csv(activity: Activity) -> Iterator[str]:
-    """The rows that were left out, with their number in the file and what is wrong. What stands in them is not kept."""
-    yield csv_line(["Row in the file", "What is wrong"])
-    failed = ActivityItem.objects.filter(activity=activity, state=ItemState.FAILED).order_by("subject")
-    for row, words in failed.values_list("subject", "words").iterator(1_000):
-        yield csv_line([str(row), words])
 
 
 def list_export(value_list: ValueList) -> Iterator[str]:
@@ -195,7 +98,7 @@ def list_find(value_list: ValueList, text: str, most: int = 100) -> list[ValueLi
 
 def list_add(value_list: ValueList, text: str, value: str = "") -> bool:
     """Put one entry on a list; False where its key is there already (a look-up table takes the new value). ListError."""
-    _refuse_mirrored(value_list)
+    list_refuse_mirrored(value_list)
     kind = list_kind(value_list)
     if wrong := value_problem(kind, text):
         raise ListError(wrong)
@@ -204,13 +107,13 @@ def list_add(value_list: ValueList, text: str, value: str = "") -> bool:
     came = ListImported()
     with transaction.atomic():
         entry = Entry(1, kind.key(text), value.strip() if kind.has_value else "")
-        _take(value_list, value_list.generation, [entry], came)
+        entries_take(value_list, value_list.generation, [entry], came)
     return came.added == 1
 
 
 def list_remove(value_list: ValueList, item_ids: Sequence[int]) -> int:
     """Take entries off a list; how many that were. ListError."""
-    _refuse_mirrored(value_list)
+    list_refuse_mirrored(value_list)
     with transaction.atomic():
         removed: int = list_items(value_list).filter(pk__in=item_ids).delete()[0]
         ValueList.objects.filter(pk=value_list.pk).update(count=F("count") - removed, updated_at=timezone.now())
@@ -219,7 +122,7 @@ def list_remove(value_list: ValueList, item_ids: Sequence[int]) -> int:
 
 def list_replacement_begin(value_list: ValueList) -> int:
     """Begin to fill what shall take the place of all entries: its number, for list_replacement_add and list_put_in_force."""
-    return _generation(value_list, replace=True)
+    return list_generation(value_list, replace=True)
 
 
 def list_replacement_add(value_list: ValueList, generation: int, texts: Sequence[str]) -> None:
@@ -228,7 +131,7 @@ def list_replacement_add(value_list: ValueList, generation: int, texts: Sequence
     made = [Entry(row, kind.key(text)) for row, text in enumerate(texts, 1) if kind.key(text)]
     for start in range(0, len(made), BATCH):
         with transaction.atomic():
-            _take(value_list, generation, made[start : start + BATCH], ListImported())
+            entries_take(value_list, generation, made[start : start + BATCH], ListImported())
 
 
 def list_put_in_force(value_list: ValueList, generation: int) -> None:
@@ -242,8 +145,9 @@ def list_put_in_force(value_list: ValueList, generation: int) -> None:
 
 
 def lists_tidy() -> int:
-    """Delete entries that are in force no more, some at once, and files whose filling has ended; how many entries that were."""
-    _leftovers_tidy()
+    """Delete entries that are in force no more, some at once, and copies of rules that are gone; how many entries that were."""
+    before = timezone.now() - dt.timedelta(minutes=5)
+    ValueList.objects.filter(kind=CLIENTS, client_rule=None, created_at__lt=before).delete()
     gone = 0
     old = ValueListItem.objects.filter(list=OuterRef("pk"), generation__lt=OuterRef("generation"))
     for pk, generation in ValueList.objects.filter(Exists(old)).values_list("pk", "generation"):
@@ -256,21 +160,12 @@ def lists_tidy() -> int:
     return gone
 
 
-def _refuse_mirrored(value_list: ValueList) -> None:
+def list_refuse_mirrored(value_list: ValueList) -> None:
     if list_kind(value_list).mirrored:
         raise ListError("This list is kept as the client has it. Ask the client to change it.")
 
 
-def _leftovers_tidy() -> None:
-    """Delete files whose filling has ended, and copies of clients' lists that no rule has any more."""
-    before = timezone.now() - dt.timedelta(minutes=5)
-    ValueList.objects.filter(kind=CLIENTS, client_rule=None, created_at__lt=before).delete()
-    for file_id in list(ImportFile.objects.filter(campaign=None, created_at__lt=before).values_list("pk", flat=True)):
-        if not Activity.objects.filter(kind=NAME, state__in=AT_WORK, params__file=file_id).exists():
-            ImportFile.objects.filter(pk=file_id).delete()
-
-
-def _generation(value_list: ValueList, replace: bool) -> int:
+def list_generation(value_list: ValueList, replace: bool) -> int:
     """The one in force, or one that nothing was ever filled into."""
     if not replace:
         return value_list.generation
@@ -278,7 +173,7 @@ def _generation(value_list: ValueList, replace: bool) -> int:
     return max(value_list.generation, last or 0) + 1
 
 
-def _take(value_list: ValueList, generation: int, batch: Sequence[Entry], came: ListImported) -> None:
+def entries_take(value_list: ValueList, generation: int, batch: Sequence[Entry], came: ListImported) -> None:
     """Write a batch of entries, in the caller's transaction. ListError where the list would have too many."""
     found = last_of_each(batch)
     rows = [(value_list.pk, generation, key, value) for key, value in found.items()]
@@ -303,4 +198,4 @@ def _take(value_list: ValueList, generation: int, batch: Sequence[Entry], came: 
     came.read += len(batch)
     came.added += added
     came.known += len(batch) - len(wrong) - added
-    came.wrong += wrong[: max(0, _KEPT_WRONG - len(came.wrong))]
+    came.wrong += wrong[: max(0, MOST_WRONG - len(came.wrong))]

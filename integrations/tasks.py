@@ -19,6 +19,7 @@ from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
 from integrations.held import RELEASE_TASK, leads_held_due, leads_held_release
 from integrations.key_builds import BUILD_TASK, key_builds_due, keys_build, keys_clean
+from integrations.list_filling import list_files_tidy
 from integrations.lists import lists_tidy
 from integrations.mails import MAIL_TASK, mails_due, mails_send
 from integrations.notices import TELL_TASK
@@ -170,6 +171,7 @@ def sweep() -> None:
     failures_escalate()
     imports_purge()
     lists_tidy()
+    list_files_tidy()
     events_purge()
     for activity_id in activities_due():
         wake(WORK_TASK, activity_id)

@@ -13,16 +13,16 @@ import pytest
 from django.conf import LazySettings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from integrations import lists
+from integrations import list_filling, lists
 from integrations.bulk import activity_failures_csv, activity_work
 from integrations.kit.lists import CLIENTS, DOMAINS, LIST_KINDS, LOOK_UP, SUPPRESSION, VALUES
+from integrations.list_filling import list_files_tidy, list_import_start
 from integrations.lists import (
     ListError,
     list_add,
     list_export,
     list_find,
     list_import,
-    list_import_start,
     list_items,
     list_put_in_force,
     list_remove,
@@ -199,7 +199,7 @@ def test_many_values_take_no_more_memory_than_few(countries: ValueList) -> None:
 def test_a_file_is_filled_in_in_the_background_and_kept_no_longer(
     countries: ValueList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "BATCH", 2)
+    monkeypatch.setattr(list_filling, "BATCH", 2)
     upload = SimpleUploadedFile("countries.csv", b'country\nDE\n"AT"\nx,y\nCH\nde\n')
     activity = list_import_start(countries, upload, name="countries.csv", by="ann", token="t")
     again = list_import_start(countries, upload_again(upload), name="countries.csv", by="ann", token="t")
@@ -222,7 +222,7 @@ def upload_again(upload: SimpleUploadedFile) -> SimpleUploadedFile:
 
 def test_half_a_replacement_is_never_in_force(countries: ValueList, monkeypatch: pytest.MonkeyPatch) -> None:
     list_import(countries, file_of("DE\nAT\n"))
-    monkeypatch.setattr(lists, "BATCH", 1)
+    monkeypatch.setattr(list_filling, "BATCH", 1)
     upload = SimpleUploadedFile("countries.csv", b"FR\nES\nIT\n")
     activity = list_import_start(countries, upload, name="countries.csv", by="ann", replace=True)
     rows = stepped(activity)
@@ -237,7 +237,7 @@ def test_half_a_replacement_is_never_in_force(countries: ValueList, monkeypatch:
 
 
 def stepped(activity: Activity) -> Iterator[None]:
-    fill = lists.KIND.preparer()
+    fill = list_filling.KIND.preparer()
     while fill(activity):
         activity.save()
         yield
@@ -247,14 +247,14 @@ def test_a_replacement_that_was_cancelled_leaves_nothing_behind(
     countries: ValueList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list_import(countries, file_of("DE\n"))
-    monkeypatch.setattr(lists, "BATCH", 1)
+    monkeypatch.setattr(list_filling, "BATCH", 1)
     upload = SimpleUploadedFile("countries.csv", b"FR\nES\n")
     activity = list_import_start(countries, upload, name="countries.csv", by="ann", replace=True)
     next(stepped(activity))
     assert activity_cancel(activity.pk)
     activity_work(activity.pk)
     ImportFile.objects.update(created_at="2020-01-01T00:00Z")
-    lists_tidy()
+    list_files_tidy()
     assert not ImportFile.objects.exists()
     list_import(countries, file_of("IT\n"), replace=True)
     assert keys(countries) == ["it"]

@@ -21,12 +21,12 @@ from django.utils.text import slugify
 from integrations.job_problems import job_lists
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.lists import LIST_KINDS
+from integrations.list_filling import list_import_start
 from integrations.lists import (
     ListError,
     list_add,
     list_export,
     list_find,
-    list_import_start,
     list_kind,
     list_remove,
 )
