@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from integrations import managed_webhooks as webhooks
@@ -227,10 +227,12 @@ def subscriptions_tidy() -> None:
     for subscription in Subscription.objects.filter(rotated_until__lte=now).select_related("integration"):
         subscription_rotated(subscription)
     keep = dt.timedelta(days=settings.WEBHOOK_KEEP_DAYS)
-    for subscription in Subscription.objects.select_related("integration"):
-        removed = subscription.removed_at is not None
-        if removed or keep:
-            _forget(subscription, until=now if removed else now - keep)
+    oldest = Delivery.objects.filter(integration=OuterRef("integration__pk")).order_by("pk").values("created_at")[:1]
+    due = Q(removed_at__isnull=False) | (Q(oldest__lt=now - keep) if keep else Q(pk__in=()))
+    for subscription in (
+        Subscription.objects.annotate(oldest=Subquery(oldest)).filter(due).select_related("integration")
+    ):
+        _forget(subscription, until=now if subscription.removed_at is not None else now - keep)
 
 
 def _forget(subscription: Subscription, until: dt.datetime) -> None:
