@@ -35,6 +35,7 @@ from integrations.subscriptions import (
 from leads.api.calls import partner_of
 from leads.api.paging import PARAMETERS, page_of, page_schema
 from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.api.repeating import IDEMPOTENCY_KEY, done_once
 from leads.models import Happening, PartnerKey, Publisher, Subscription
 
 TAG = "Webhooks"
@@ -81,7 +82,10 @@ class WebhookSerializer(serializers.Serializer[Any]):
 class NewWebhookSerializer(WebhookSerializer):
     """A webhook whose secret was made just now."""
 
-    secret = serializers.CharField(help_text="What signatures are checked with. It is shown this once.")
+    secret = serializers.CharField(
+        allow_null=True,
+        help_text="What signatures are checked with. It is shown this once; null where the call was a repeated one.",
+    )
 
 
 class _AskedSerializer(serializers.Serializer[Any]):
@@ -198,10 +202,12 @@ class WebhooksView(APIView):
         summary="Be told of what happens",
         description="Messages are signed as Standard Webhooks v1 describe it, with the secret that is in this answer alone. "
         "A publisher’s webhook is told of its leads, and not of where they go.",
+        parameters=[IDEMPOTENCY_KEY],
         request=WebhookRequestSerializer,
         responses={201: NewWebhookSerializer},
         examples=[OpenApiExample("What became of leads", _EXAMPLE, request_only=True)],
     )
+    @done_once(without=("secret",))
     def post(self, request: Request) -> Response:
         given = _valid(WebhookRequestSerializer(data=request.data))
         partner = partner_of(request)
@@ -283,9 +289,11 @@ class WebhookTestView(APIView):
         tags=[TAG],
         summary="Send a signed test",
         description="A message of type webhook.test, which tells of nothing. Its state says what came of it.",
+        parameters=[IDEMPOTENCY_KEY],
         request=None,
         responses={202: MessageSerializer},
     )
+    @done_once()
     def post(self, request: Request, webhook_id: int) -> Response:
         message = subscription_test(_webhook(request, webhook_id))
         return Response(MessageSerializer(message).data, status.HTTP_202_ACCEPTED)
@@ -299,9 +307,11 @@ class WebhookRotateView(APIView):
         tags=[TAG],
         summary="Give a webhook a new secret",
         description="For the hours of the overlap messages have two signatures: either secret verifies them.",
+        parameters=[IDEMPOTENCY_KEY],
         request=RotateSerializer,
         responses=NewWebhookSerializer,
     )
+    @done_once(without=("secret",))
     def post(self, request: Request, webhook_id: int) -> Response:
         webhook = _webhook(request, webhook_id)
         given = _valid(RotateSerializer(data=request.data or {}))
@@ -319,10 +329,12 @@ class WebhookReplayView(APIView):
         summary="Send messages once more",
         description="Under the ids that they had: a receiver that took one before knows it again. What is on its way, or "
         "waits, is left as it is.",
+        parameters=[IDEMPOTENCY_KEY],
         request=ReplaySerializer,
         responses={202: ReplayedSerializer},
         examples=[OpenApiExample("All that failed", {"failed_since": "2026-11-30T00:00:00Z"}, request_only=True)],
     )
+    @done_once()
     def post(self, request: Request, webhook_id: int) -> Response:
         webhook = _webhook(request, webhook_id)
         given = _valid(ReplaySerializer(data=request.data))

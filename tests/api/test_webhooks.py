@@ -218,3 +218,18 @@ def test_there_is_an_end_to_how_many_a_publisher_may_have(reach: Partner, instan
     problem(reach.post("webhooks", asked), 409, "conflict")
     Publisher.objects.filter(pk=instance.publisher.pk).update(active=False)
     problem(reach.get("webhooks"), 401, "key-missing")
+
+
+def test_a_call_that_is_repeated_under_its_key_makes_one_webhook_and_says_the_secret_once(
+    reach: Partner, instance: Instance
+) -> None:
+    asked = {"url": "https://example.com/in", "events": ["lead.created"]}
+    first, again = (reach.post("webhooks", asked, headers={"Idempotency-Key": "hook-1"}) for _ in range(2))
+    assert first.json()["secret"].startswith("whsec_")
+    assert (again.status_code, again.json()) == (201, {**first.json(), "secret": None})
+    problem(
+        reach.post("webhooks", {**asked, "name": "x"}, headers={"Idempotency-Key": "hook-1"}),
+        422,
+        "idempotency-key-reused",
+    )
+    assert Subscription.objects.count() == 1
