@@ -116,7 +116,7 @@ def tell(about: dict[str, Any], publisher: Publisher, ids: Sequence[int], client
     words = f"Of {len(sample)} of them" if len(sample) < len(ids) else "Of these"
     verdicts: dict[int, dict[str, Any]] = {}
     deadline = time.monotonic() + WAIT_SECONDS
-    while len(verdicts) < len(sample) and time.monotonic() < deadline:
+    while len(verdicts) < len(sample) and time.monotonic() < deadline - WAIT_SECONDS / 2:
         open_ids = [lead_id for lead_id in sample if lead_id not in verdicts]
         results = in_parallel(lambda lead_id: (lead_id, publisher.result(lead_id)), open_ids, "")
         verdicts |= {lead_id: verdict for lead_id, verdict in results if verdict}
@@ -124,8 +124,10 @@ def tell(about: dict[str, Any], publisher: Publisher, ids: Sequence[int], client
     states = Counter(verdict["state"] for verdict in verdicts.values())
     print(f"\n{words}, your portal judged {', '.join(f'{n} {state}' for state, n in states.most_common()) or 'none'}")
     if len(verdicts) < len(sample):
-        print(f"{len(sample) - len(verdicts)} are not judged yet")
-    while (arrived := client.count() - before) < len(ids) and time.monotonic() < deadline:
+        print(f"{len(sample) - len(verdicts)} are in Caution, where they wait for a person, or not judged yet")
+    # What is not valid goes to nobody.
+    due = states["valid"] if len(sample) == len(ids) else len(ids)
+    while (arrived := client.count() - before) < due and time.monotonic() < deadline:
         time.sleep(0.3)
     print(f"The client's portal at {about['client']['url']} has {arrived} leads more than before.")
     print("Its verdicts come back by themselves once somebody flags the leads there.")

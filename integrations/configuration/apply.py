@@ -14,6 +14,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
+from integrations.configuration.judging import caps_read, judging_apply, list_apply
 from integrations.configuration.pipelines import (
     CREATED,
     UNCHANGED,
@@ -72,6 +73,8 @@ def apply(document: Item) -> Report:
             _publisher(report, item)
         for item in document.values.get("forms", []):
             _form(report, item)
+        for item in document.values.get("lists", []):
+            list_apply(item, report.note)
         for item in document.values.get("campaigns", []):
             _campaign(report, item)
     return report
@@ -194,7 +197,7 @@ def _form(report: Report, item: Item) -> None:
 
 def _campaign(report: Report, item: Item) -> None:
     advertiser = _find("advertiser", Advertiser, item.values["advertiser"], item.at("advertiser"))
-    plain = ("status", "status_reason", "time_zone", "verdict_days")
+    plain = ("status", "status_reason", "time_zone", "verdict_days", "lets_out", "releases_held")
     values = {key: item.values[key] for key in plain if key in item.values}
     identity = {"advertiser": advertiser, "name": item.values["name"]}
     campaign, _ = _row(report, "campaign", Campaign, item, identity, values)
@@ -205,14 +208,17 @@ def _campaign(report: Report, item: Item) -> None:
         known = campaign.forms.filter(pk=form.pk).exists()
         campaign.forms.add(form)
         report.note(UNCHANGED if known else UPDATED, f"form “{name}” of campaign", campaign.name)
+    capped = False
     for contract in item.values.get("publishers", []):
         publisher = _find("publisher", Publisher, contract.values["name"], contract.at("name"))
-        values = {key: contract.values[key] for key in ("active",) if key in contract.values}
+        values = {key: contract.values[key] for key in ("active",) if key in contract.values} | caps_read(contract)
         identity = {"campaign": campaign, "publisher": publisher}
-        _row(report, f"publisher of “{campaign.name}”:", CampaignPublisher, contract, identity, values)
+        _, outcome = _row(report, f"publisher of “{campaign.name}”:", CampaignPublisher, contract, identity, values)
+        capped |= outcome != UNCHANGED
     for link in item.values.get("links", []):
         _row(report, f"link of “{campaign.name}”", Link, link, {"campaign": campaign, "name": link.values["name"]})
     _sources(report, campaign, item)
+    judging_apply(campaign, item, report.note, caps=capped)
     for position, entry in enumerate(item.values.get("integrations", [])):
         applied = integration_apply(campaign, entry, position)
         report.ids.setdefault("integrations", {})[applied.integration.name] = applied.integration.pk

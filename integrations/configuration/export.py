@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from integrations.configuration.judging import caps_exported, groups_exported, jobs_exported, lists_exported
 from integrations.configuration.schema import SENDING, WEEKDAYS
 from integrations.kit.registry import connectors
 from integrations.kit.text_map import pairs_of
@@ -26,7 +27,7 @@ API keys and passwords are kept as digests and can't be exported: give publisher
 
 
 def export() -> str:
-    """Advertisers, reason codes, publishers, forms and campaigns with their integrations, as YAML text."""
+    """Advertisers, reason codes, publishers, forms, lists and campaigns with their jobs and integrations, as YAML text."""
     document = CommentedMap()
     document.yaml_set_start_comment(HEAD)
     document["advertisers"] = [_map(name=row.name) for row in Advertiser.objects.order_by("name")]
@@ -39,6 +40,7 @@ def export() -> str:
         _map(name=row.name, fields=[_field(entry) for entry in row.fields.all()])
         for row in Form.objects.order_by("name").prefetch_related("fields")
     ]
+    document["lists"] = [_map(**entry) for entry in lists_exported()]
     taken: set[str] = set()
     campaigns = Campaign.objects.select_related("advertiser").order_by("id")
     document["campaigns"] = [_campaign(row, taken) for row in campaigns]
@@ -91,9 +93,11 @@ def _campaign(row: Campaign, taken: set[str]) -> CommentedMap:
         status_reason=row.status_reason or None,
         time_zone=row.time_zone,
         verdict_days=row.verdict_days,
+        lets_out=str(row.lets_out),
+        releases_held=None if row.releases_held else False,
         forms=list(row.forms.order_by("id").values_list("name", flat=True)) or None,
         publishers=[
-            _map(name=contract.publisher.name, active=contract.active)
+            _map(name=contract.publisher.name, active=contract.active, **caps_exported(contract))
             for contract in row.contracts.select_related("publisher").order_by("id")
         ]
         or None,
@@ -108,6 +112,8 @@ def _campaign(row: Campaign, taken: set[str]) -> CommentedMap:
         ]
         or None,
         lead_events=_lead_events(row),
+        groups=[_map(**entry) for entry in groups_exported(row)] or None,
+        jobs=[_map(**entry) for entry in jobs_exported(row)] or None,
         integrations=[_integration(integration, row, taken) for integration in integrations] or None,
     )
 

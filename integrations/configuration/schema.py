@@ -26,9 +26,10 @@ from integrations.configuration.reading import (
     setting,
     text,
 )
+from integrations.kit.lists import LIST_KINDS
 from integrations.kit.text_map import map_kept
 from integrations.models import InDoubt, IntegrationState
-from leads.models import Campaign, FieldType, Flag
+from leads.models import Campaign, CampaignPublisher, FieldType, Flag
 from leads.tracking.lead_events import NAMES as LEAD_EVENT_NAMES
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -56,6 +57,17 @@ def setting_or_map(reader: Reader, node: Any, place: Place) -> Any:
         items: list[Item] = list_of(pair)(reader, node, place)
         return map_kept((item.values["key"], item.values.get("value", item.values["key"])) for item in items)
     return setting(reader, node, place)
+
+
+def structure(reader: Reader, node: Any, place: Place) -> Any:
+    """Anything that YAML and JSON both have: what it means is known to the kind of job that takes it."""
+    if isinstance(node, CommentedMap):
+        return dictionary(structure)(reader, node, place).values
+    if isinstance(node, CommentedSeq):
+        return list_of(structure)(reader, node, place)
+    if isinstance(node, dt.date):
+        return node.isoformat()
+    return node if isinstance(node, bool | int | None) else str(node)
 
 
 def transform(reader: Reader, node: Any, place: Place) -> dict[str, str]:
@@ -118,7 +130,35 @@ FIELD = Shape(
 )
 FORM = Shape({"name": name, "fields": list_of(FIELD)}, required=("name",), identity=("name",))
 LINK = Shape({"name": name, "channel": text, "destination": text}, required=("name",), identity=("name",))
-CONTRACT = Shape({"name": name, "active": boolean}, required=("name",), identity=("name",))
+CONTRACT = Shape(
+    {
+        "name": name,
+        "active": boolean,
+        **{f"cap_{span}": or_nothing(number) for span in ("day", "week", "month", "total")},
+        "over_cap": one_of(CampaignPublisher.OverCap.values),
+    },
+    required=("name",),
+    identity=("name",),
+)
+VALUE_LIST = Shape(
+    {"name": name, "kind": one_of(LIST_KINDS), "help": text}, required=("name", "kind"), identity=("name",)
+)
+GROUP = Shape({"name": name, "score": number}, required=("name",), identity=("name",))
+JOB = Shape(
+    {
+        "name": name,
+        "kind": name,
+        "on": boolean,
+        "score": number,
+        "hard_fail": boolean,
+        "group": name,
+        "when_field": text,
+        "when_values": text,
+        "settings": dictionary(structure),
+    },
+    required=("name", "kind"),
+    identity=("name",),
+)
 MAPPING = Shape(
     {
         "to": name,
@@ -184,12 +224,16 @@ CAMPAIGN = Shape(
         "status_reason": text,
         "time_zone": name,
         "verdict_days": number,
+        "lets_out": one_of(Campaign.LetsOut.values),
+        "releases_held": boolean,
         "api_key": setting,
         "forms": list_of(name),
         "publishers": list_of(or_name(CONTRACT, "name")),
         "links": list_of(LINK),
         "sources": list_of(SOURCE),
         "lead_events": LEAD_EVENTS,
+        "groups": list_of(GROUP),
+        "jobs": list_of(JOB),
         "integrations": list_of(INTEGRATION),
     },
     required=("name", "advertiser"),
@@ -201,6 +245,7 @@ DOCUMENT = Shape(
         "reason_codes": list_of(REASON_CODE),
         "publishers": list_of(PUBLISHER),
         "forms": list_of(FORM),
+        "lists": list_of(VALUE_LIST),
         "campaigns": list_of(CAMPAIGN),
     }
 )

@@ -13,7 +13,7 @@ from integrations.configuration.apply import Report, apply
 from integrations.configuration.export import export
 from integrations.configuration.reading import ConfigurationError
 from integrations.configuration.schema import parse
-from integrations.models import FieldMapping, Integration, IntegrationState
+from integrations.models import FieldMapping, Integration, IntegrationState, Job, JobGroup, ValueList
 from leads.access import digest
 from leads.models import (
     Advertiser,
@@ -247,7 +247,8 @@ def test_an_export_applied_elsewhere_is_the_same_configuration() -> None:
 
 
 def test_an_export_of_an_empty_portal_can_be_applied() -> None:
-    assert applied(export()).summary() == "0 created, 0 updated, 0 unchanged"
+    report = applied(export())
+    assert report.counts["created"] == report.counts["updated"] == 0
 
 
 def test_the_command_prints_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,3 +347,100 @@ def test_sources_and_what_leads_are_as_events_are_set_up_and_exported() -> None:
 )
 def test_a_mistake_in_sources_is_named(old: str, new: str, words: str) -> None:
     assert words in refused(TRACKED.replace(old, new), {**SMALL_ENVIRON, "SITE_KEY": "SiteKey1"})
+
+
+# --- judging ----------------------------------------------------------------------------------------------------
+
+JUDGING = """\
+lists:
+  - {name: Regions, kind: values, help: From sales}
+campaigns:
+  - name: Spring
+    advertiser: Acme
+    lets_out: caution
+    publishers:
+      - {name: Inkwell, cap_day: 50, cap_total: 1000, over_cap: unbilled}
+    groups:
+      - {name: By country, score: 30}
+    jobs:
+      - {name: Upper, kind: change_case, settings: {field: email, case: upper, adds: upperEmail}}
+      - name: Twice
+        kind: duplicate
+        score: 20
+        settings: {fields: [email], scope: campaigns, campaigns: [Spring], days: 30}
+      - name: German
+        kind: value_list
+        group: By country
+        when_field: country
+        when_values: DE; AT
+        settings: {field: country, list: Regions}
+      - name: Whole
+        kind: conditional
+        on: false
+        hard_fail: true
+        settings:
+          conditions:
+            match: all
+            sections:
+              - {match: any, conditions: [{field: country, operator: equal, values: [DE, AT]}]}
+"""
+
+
+def _judging(text: str = JUDGING) -> Report:
+    return applied(SMALL.split("campaigns:")[0] + text)
+
+
+def test_jobs_groups_lists_caps_and_what_goes_out_come_from_a_file() -> None:
+    _judging()
+    campaign = Campaign.objects.get()
+    assert campaign.lets_out == "caution"
+    contract = campaign.contracts.get()
+    assert (contract.cap_day, contract.cap_total, contract.over_cap) == (50, 1000, "unbilled")
+    jobs = {job.name: job for job in campaign.jobs.order_by("position")}
+    assert list(jobs) == ["Upper", "Twice", "German", "Whole"]
+    assert jobs["Twice"].settings["campaigns"] == [campaign.pk]
+    assert jobs["Twice"].hard_fail  # as a new one of its kind is
+    assert jobs["German"].settings["list"] == ValueList.objects.get(name="Regions").pk
+    assert (jobs["German"].group.name, jobs["German"].when_values) == ("By country", "DE; AT")
+    assert (jobs["Whole"].enabled, jobs["Whole"].hard_fail) == (False, True)
+    assert campaign.processr_version > 0
+
+
+def test_what_judges_leads_is_the_same_after_export_and_apply() -> None:
+    _judging()
+    text = export()
+    assert applied(text).counts["created"] == 0
+    assert applied(text).counts["updated"] == 0
+    before = list(Job.objects.order_by("position").values_list("name", "settings", "group__name", "score"))
+    Campaign.objects.all().delete()
+    JobGroup.objects.all().delete()
+    ValueList.objects.all().delete()
+    applied(text)
+    after = list(Job.objects.order_by("position").values_list("name", "settings", "group__name", "score"))
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert after[3] == before[3]
+    assert export() == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("kind: duplicate", "kind: duplicates", "there is no kind of job “duplicates”; did you mean “duplicate”?"),
+        ("list: Regions", "list: Region", "there is no list “Region”."),
+        ("group: By country", "group: By city", "the campaign has no group “By city”"),
+        (
+            "settings: {field: email, case",
+            "settings: {feld: email, case",
+            "has no setting “feld”; did you mean “field”?",
+        ),
+        ("settings: {fields: [email], scope", "settings: {fields: [], scope", "Choose at least one field."),
+        ("cap_day: 50", "cap_day: 0", "write 1 or more"),
+        ("kind: values", "kind: value", "is none of values"),
+    ],
+)
+def test_what_is_wrong_with_judging_is_said_at_its_place_and_nothing_is_applied(old: str, new: str, words: str) -> None:
+    text = SMALL.split("campaigns:")[0] + JUDGING.replace(old, new)
+    said = refused(text)
+    assert words in said
+    assert "portal.yml:" in said
+    assert not Job.objects.exists()
