@@ -1,5 +1,5 @@
-"""What a job reads and adds, and what keeps it from judging: its kind is gone, its settings make no sense, or a field or a list
-that it reads was removed."""
+"""What a job reads and adds, and what keeps it from judging: its kind is gone, its settings make no sense, or a field, a list
+or a client's rule that it goes by was removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from django.db.models import F
 from integrations.job_sets import job_compile, job_reads
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Enriching, JobKind
-from integrations.models import Job, ValueList
+from integrations.models import ClientRule, Job, ValueList
+from integrations.rule_mirrors import rule_of
 from leads.models import Field
 
 
@@ -60,7 +61,7 @@ def job_lists(kind: JobKind, settings: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def jobs_problems(jobs: Sequence[Job]) -> Mapping[int, str]:
-    """Job to what a person has to mend before it can judge, in words; three queries, however many jobs and campaigns."""
+    """Job to what a person has to mend before it can judge, in words; three or four queries, however many jobs and campaigns."""
     by_campaign: dict[int, list[Job]] = defaultdict(list)
     for job in jobs:
         by_campaign[job.campaign_id].append(job)
@@ -73,13 +74,35 @@ def jobs_problems(jobs: Sequence[Job]) -> Mapping[int, str]:
     kinds = job_kinds()
     wanted = {pk for job in jobs if job.kind in kinds for pk in job_lists(kinds[job.kind], job.settings)}
     lists = set(ValueList.objects.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    rules = _rules_of(jobs)
     found = {}
     for campaign_id, its_jobs in by_campaign.items():
         for job in its_jobs:
             known = inputs_before(job, neighbours[campaign_id], inputs[campaign_id])
-            if words := job_problem(job, known, lists):
+            if words := job_problem(job, known, lists) or _rule_problem(job, rules):
                 found[job.pk] = words
     return found
+
+
+def _rules_of(jobs: Sequence[Job]) -> Mapping[int, ClientRule]:
+    """The clients' rules that jobs go by: one query, where any does."""
+    kinds = job_kinds()
+    wanted = {rule_of(kinds[job.kind].manifest, job.settings) for job in jobs if job.kind in kinds} - {0}
+    return ClientRule.objects.in_bulk(list(wanted)) if wanted else {}
+
+
+def _rule_problem(job: Job, rules: Mapping[int, ClientRule]) -> str:
+    """Why a job that goes by a client's rule can judge nobody."""
+    kind = job_kinds().get(job.kind)
+    pk = rule_of(kind.manifest, job.settings) if kind is not None else 0
+    if not pk:
+        return ""
+    if (rule := rules.get(pk)) is None:
+        return "The client's rule that it goes by was removed. Choose another one."
+    # Copied within a minute, unless something is in the way.
+    if not rule.copied_version and (rule.problem or rule.gone):
+        return f"The client's rule could not be copied. {rule.problem or 'They do not show it any more.'}"
+    return ""
 
 
 def job_problem(job: Job, inputs: Collection[str], lists: Collection[int]) -> str:

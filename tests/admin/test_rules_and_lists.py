@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.arranging import job_add
+from integrations.job_problems import jobs_problems
 from integrations.kit.lists import CLIENTS
 from integrations.models import ClientRule, Integration, Job, ValueList
 from leads.models import Campaign
@@ -90,3 +91,14 @@ def test_a_new_job_begins_with_the_list_that_is_there_for_it(campaign: Campaign)
     assert "disposable" not in job_add(campaign, "email_address").settings, "of two one is chosen by a person"
     ValueList.objects.create(name="Countries", kind="values")
     assert "list" not in job_add(campaign, "value_list").settings
+
+
+def test_a_job_whose_rule_can_t_be_copied_or_was_removed_says_so(campaign: Campaign, rule: ClientRule) -> None:
+    job = job_of(campaign, "client_validation_list")
+    job.settings = {"field": "email", "rule": rule.pk}
+    assert jobs_problems([job]) == {}
+    ClientRule.objects.update(copied_version="")
+    words = "The client's rule could not be copied. acme.cvtr.io has not answered for 10 seconds."
+    assert jobs_problems([job]) == {job.pk: words}
+    ClientRule.objects.all().delete()
+    assert jobs_problems([job])[job.pk].startswith("The client's rule that it goes by was removed.")
