@@ -14,6 +14,7 @@ from django.db.models import Case, Exists, Max, OuterRef, QuerySet, Value, When
 from integrations import comparison, list_filling
 from integrations.delivery import MAPPING_OF_THEN, Wish, deliveries_add, deliveries_release
 from integrations.handing_over import DELIVER, ERASE, MARK_DELIVERED, MARK_UNDELIVERED, RESEND
+from integrations.judging_actions import ACCEPT, REJECT, REPROCESS
 from integrations.models import Delivery, DeliveryState, IntegrationState, MappingVersion
 from integrations.selections import DeliverySelection, Selection, delivery_selection, lead_selection, selection_kept
 from leads import activity as activities
@@ -96,9 +97,10 @@ class _Replaying(_Releasing):
 RELEASE = Action("release", "Release", "sent", _Releasing, lead="lead_id", noun="delivery")
 REPLAY = Action("replay", "Replay", "replayed", _Replaying, lead="lead_id", noun="delivery")
 
-LEAD_ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {action.name: action for action in (FLAG, DELIVER, RESEND, MARK_DELIVERED, MARK_UNDELIVERED, EXPORT, ERASE)}
-)
+_OF_LEADS = (
+    FLAG, ACCEPT, REJECT, REPROCESS, DELIVER, RESEND, MARK_DELIVERED, MARK_UNDELIVERED, EXPORT, ERASE,
+)  # fmt: skip
+LEAD_ACTIONS: Mapping[str, Action] = MappingProxyType({action.name: action for action in _OF_LEADS})
 DELIVERY_ACTIONS: Mapping[str, Action] = MappingProxyType({action.name: action for action in (RELEASE, REPLAY)})
 
 

@@ -40,6 +40,8 @@ LOST_IN_DOUBT = (
     "Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it."
 )
 
+WITHDRAWN = "Not sent: when the lead was reprocessed its campaign’s jobs turned it down."
+
 # In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
 MAPPING_OF_THEN = "mapping_version"
 # In that of a webhook's message on a lead: the lead's values go with it, as they are when it is sent.
@@ -151,8 +153,10 @@ def deliveries_queue(
     with transaction.atomic():
         leads = list(Lead.objects.filter(pk__in=lead_ids).only("campaign_id", "status", "flag", "processed_at"))
         by_campaign = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
-        gone = Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD).values_list(
-            "lead_id", "integration_id"
+        gone = (
+            Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD)
+            .exclude(state=DeliveryState.NOT_SENT, reason=WITHDRAWN)
+            .values_list("lead_id", "integration_id")
         )
         already = set() if resend else set(gone)
         wishes = []
@@ -262,6 +266,13 @@ def deliveries_park(integration_id: int, reason: str) -> None:
         held = deliveries_to_hold(due)
         due.update(state=DeliveryState.HELD, reason=reason, next_try_at=None)
         deliveries_changed(held)
+
+
+def deliveries_withdraw(lead_ids: Collection[int]) -> int:
+    """Take back what has not gone out of leads that are turned down after all; how many deliveries that were."""
+    return Delivery.objects.filter(
+        lead__in=lead_ids, kind=Delivery.Kind.LEAD, state__in=[DeliveryState.QUEUED, DeliveryState.HELD]
+    ).update(state=DeliveryState.NOT_SENT, reason=WITHDRAWN, next_try_at=None)
 
 
 def deliveries_waiting(integration: Integration) -> QuerySet[Delivery]:

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from integrations.flows import run_step
+from integrations.job_sets import campaign_enriched_names
 from integrations.kit.answers import plain_text
 from integrations.kit.contract import Call, Choice, Connector, ConnectorError, Flow, NoAnswer, RemoteField, RemoteForm
 from integrations.kit.redaction import storable
@@ -32,6 +33,7 @@ from leads.wake import wake
 T = TypeVar("T")
 Row = FieldMapping
 PULL_TASK = "integrations.pull_form"
+ADDED = "(added by enrichment)"
 
 # What is kept of a client's form at the most.
 KEY_CHARS, LABEL_CHARS, VALUE_CHARS, MAX_FIELDS, MAX_CHOICES = 200, 500, 500, 1_000, 5_000
@@ -128,13 +130,20 @@ def own_fields(integration: Integration) -> list[Field]:
 
 
 def own_inputs(integration: Integration) -> list[OwnField]:
-    """The inputs of the campaign's forms as the mapping knows them, each name once."""
+    """The inputs of the campaign's forms, and what its enrichment adds, as the mapping knows them, each name once."""
     found: dict[str, OwnField] = {}
     for entry in own_fields(integration):
         for name in entry.inputs:
             part = f" ({name.rpartition('.')[2]})" if name != entry.name else ""
             found.setdefault(name, OwnField(name, f"{entry.label or entry.name}{part}", entry.type))
+    for name in own_added(integration):
+        found.setdefault(name, OwnField(name, f"{name} {ADDED}", "text"))
     return list(found.values())
+
+
+def own_added(integration: Integration) -> tuple[str, ...]:
+    """The names of what the campaign's enrichment adds to its leads; they are mapped as inputs are."""
+    return campaign_enriched_names(integration.campaign_id) if integration.campaign_id is not None else ()
 
 
 def mapping_changed(integration: Integration, by: str = "") -> None:

@@ -28,9 +28,9 @@ def goes_out(judgement: Judgement) -> bool:
     return judgement.status in (Status.VALID, Status.TEST, Status.CAUTION) and not judgement.held
 
 
-def leads_to_judge(ids: Collection[int]) -> QuerySet[Lead]:
-    """Leads with all that judging wants of them, in the order of their ids."""
-    return Lead.objects.filter(pk__in=ids).annotate(channel=F("link__channel")).only(*_WANTED).order_by("pk")
+def leads_to_judge(ids: Collection[int], *more: str) -> QuerySet[Lead]:
+    """Leads with all that judging wants of them (and `more` columns), in the order of their ids."""
+    return Lead.objects.filter(pk__in=ids).annotate(channel=F("link__channel")).only(*_WANTED, *more).order_by("pk")
 
 
 def job_sets(leads: Collection[Lead], versions: Mapping[int, int]) -> dict[int, JobSet]:

@@ -22,7 +22,7 @@ COLUMNS = (
 # Those of them that a person chooses.
 CHOICE = frozenset({"source", "value", "value_map", "transforms"})
 FACT_COLUMNS = (
-    "pk", "hash", "created_at", "ip", "values", "link__name", "link__channel",
+    "pk", "hash", "created_at", "ip", "values", "enriched", "link__name", "link__channel",
     "publisher_id", "publisher__name", "campaign_id", "campaign__name",
 )  # fmt: skip
 
@@ -98,6 +98,7 @@ def lead_facts(
     created_at: dt.datetime | None,
     ip: str | None,
     values: dict[str, str] | None,
+    enriched: dict[str, str] | None,
     link_name: str | None,
     link_channel: str | None,
     publisher_id: int | None,
@@ -105,11 +106,12 @@ def lead_facts(
     campaign_id: int | None,
     campaign_name: str | None,
 ) -> LeadFacts:
-    """A lead as the mapping sees it, from FACT_COLUMNS; nothing at all where there is no lead."""
+    """A lead as the mapping sees it, from FACT_COLUMNS; nothing at all where there is no lead. What enrichment added is mapped
+    as fields are; what was posted goes before it."""
     if lead_id is None or lead_hash is None or created_at is None:
         return LeadFacts(values={}, facts={})
     return LeadFacts(
-        values=values or {},
+        values={**enriched, **(values or {})} if enriched else values or {},
         facts={
             "id": str(lead_id),
             "hash": lead_hash.hex,

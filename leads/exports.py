@@ -13,6 +13,7 @@ from itertools import chain
 from django.db.models import QuerySet
 
 from leads.models import Form, Lead
+from leads.models.lead import failed_words
 from leads.rights import masked_values
 from leads.tables import csv_line
 from leads.xlsx import xlsx_stream
@@ -20,6 +21,7 @@ from leads.xlsx import xlsx_stream
 CHUNK = 1_000
 COLUMNS = (
     "id", "hash", "received", "campaign", "publisher", "link", "status", "flag", "reason code", "comment",
+    "score", "of", "held", "failed jobs", "added values",
 )  # fmt: skip
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -28,7 +30,7 @@ CONTENT_TYPES = {
 
 _VALUES = (
     "pk", "hash", "created_at", "campaign__name", "publisher__name", "link__name", "status", "flag", "reason_code", "comment",
-    "form_id", "values",
+    "score", "max_score", "held", "failed_jobs", "enriched", "form_id", "values",
 )  # fmt: skip
 
 
@@ -74,14 +76,23 @@ def lead_rows(leads: QuerySet[Lead], *, more: MoreColumns = NO_MORE, masked: boo
     while chunk := list(leads.filter(pk__gt=last).order_by("pk").values_list(*_VALUES)[:CHUNK]):
         last = chunk[-1][0]
         added = more.cells([row[0] for row in chunk])
-        for pk, lead_hash, received, *facts, form_id, values in chunk:
+        for pk, lead_hash, received, *facts, score, most, held, failed, enriched, form_id, values in chunk:
             if masked:
                 values = masked_values(values, fields[form_id])
-            # A comment may quote anything of a lead: who may not read the lead is not shown it.
-            facts[-1] = "" if masked else facts[-1]
-            cells = chain(map(_text, facts), added.get(pk, no_cells), (values.get(key, "") for key in keys))
+                # A comment, a reason, a value made of others may quote anything: who may not read the lead is not shown it.
+                facts[-1], failed, enriched = "", [], None
+            judged = (_number(score), _number(most), held, "; ".join(failed_words(failed)), _pairs(enriched))
+            cells = chain(map(_text, facts), judged, added.get(pk, no_cells), (values.get(key, "") for key in keys))
             yield [str(pk), lead_hash.hex, received.isoformat(timespec="seconds"), *cells]
 
 
 def _text(value: str | None) -> str:
     return value or ""
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _pairs(values: Mapping[str, str] | None) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in (values or {}).items())

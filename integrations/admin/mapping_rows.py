@@ -12,7 +12,7 @@ from django import forms
 from django.utils.functional import SimpleLazyObject
 
 from integrations.admin.transform_lines import text_to_transforms, transforms_to_text
-from integrations.discovery import own_fields
+from integrations.discovery import ADDED, own_added, own_fields
 from integrations.kit.mapping import (
     DEFAULT_KEY,
     FACTS,
@@ -63,7 +63,7 @@ class Own:
 
 
 def own_inputs(integration: Integration) -> Own:
-    """What the campaign's forms have, each input once."""
+    """What the campaign's forms have and its enrichment adds, each input once."""
     labels: dict[str, str] = {}
     choices: dict[str, Sequence[str]] = {}
     names: dict[str, dict[str, str]] = {}
@@ -76,6 +76,10 @@ def own_inputs(integration: Integration) -> Own:
             if entry.choices and not key.endswith(".terms"):
                 choices.setdefault(key, [str(choice["value"]) for choice in entry.choices])
                 names.setdefault(key, {str(c["value"]): str(c.get("label") or c["value"]) for c in entry.choices})
+    for name in own_added(integration):
+        if name not in labels:
+            fields.append(OwnField(name, name, "text"))
+            labels[name] = f"{name} {ADDED}"
     return Own(labels, choices, fields, names)
 
 

@@ -11,7 +11,7 @@ from django.db import models
 from integrations.configuration.reading import ConfigurationError, Item, did_you_mean
 from integrations.configuration.schema import SOURCES
 from integrations.delivery import integration_switch
-from integrations.discovery import integration_discover, mapping_changed, own_fields, settings_problems
+from integrations.discovery import integration_discover, mapping_changed, own_added, own_fields, settings_problems
 from integrations.gate import integration_reopen
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import Row, row_problem
@@ -152,7 +152,7 @@ def _sending(integration: Integration, item: Item) -> bool:
 def _rows(integration: Integration, item: Item) -> bool:
     """Create or bring up to date the mapping rows that the file names; whether that changed anything."""
     rows = {row.remote_key: row for row in integration.mappings.all()}
-    own = [name for entry in own_fields(integration) for name in entry.inputs]
+    own = [*(name for entry in own_fields(integration) for name in entry.inputs), *own_added(integration)]
     changed = False
     for position, entry in enumerate(item.values.get("mapping", [])):
         row = rows.get(entry.values["to"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -48,6 +51,11 @@ class Via(models.TextChoices):
     WEBHOOK = "webhook", "Webhook"
     CLIENT = "client", "The client's verdict"
     API = "api", "API"
+
+
+def failed_words(failed_jobs: Iterable[Any]) -> list[str]:
+    """The reasons of Lead.failed_jobs. Leads of old have the words alone."""
+    return [entry["reason"] if isinstance(entry, dict) else str(entry) for entry in failed_jobs]
 
 
 class Lead(models.Model):
@@ -152,7 +160,7 @@ class Lead(models.Model):
     @property
     def failed_words(self) -> list[str]:
         """Why it failed, as publishers and clients read it: one sentence for each failed job."""
-        return [entry["reason"] if isinstance(entry, dict) else str(entry) for entry in self.failed_jobs]
+        return failed_words(self.failed_jobs)
 
     @property
     def is_billable(self) -> bool:

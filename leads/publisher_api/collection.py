@@ -22,9 +22,9 @@ COMPLETE = 1000  # what every finished lead shows as its processrStatus
 JSON_LD = "application/ld+json"
 # Documented members that this portal has no counterpart of: there, so that nobody's reader stumbles, and null.
 _NOT_KEPT = (
-    "publisherSubId", "formHash", "photo", "host", "doubleOptIn", "overAllocation", "score", "maxScore", "hardfail",
-    "suppressionList", "firstDeliveredTs", "emailHash", "fingerprint", "baseCurrencyPublisherPayout", "publisherPayout",
-    "baseCurrencyAdvertiserPayout", "advertiserPayout", "publisherBillable", "advertiserBillable",
+    "publisherSubId", "formHash", "photo", "host", "doubleOptIn", "suppressionList", "firstDeliveredTs", "emailHash",
+    "fingerprint", "baseCurrencyPublisherPayout", "publisherPayout", "baseCurrencyAdvertiserPayout", "advertiserPayout",
+    "advertiserBillable",
 )  # fmt: skip
 _OWN_COLUMNS = ("title", "firstName", "lastName", "email", "telephone", "postcode") + tuple(
     f"addressLine{line}" for line in range(1, 5)
@@ -166,6 +166,7 @@ def _members(rows: list[Lead]) -> list[dict[str, Any]]:
 def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
     types = {key: field.type for field in lead.form.fields.all() for key in field.inputs}
     data = [{"type": types.get(name, "text"), "name": name, "value": value} for name, value in lead.values.items()]
+    data += [{"type": "text", "name": name, "value": value} for name, value in (lead.enriched or {}).items()]
     data.append({"type": "hidden", "name": "leadHash", "value": lead.hash.hex})
     updated_at = max(lead.created_at, changed_at) if changed_at else lead.created_at
     return {
@@ -182,7 +183,12 @@ def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
         **dict.fromkeys(_NOT_KEPT),
         "optIn": lead.values.get("optin.terms"),
         "integration": False,
-        "processingCounter": 1 if lead.processed_at else 0,
+        "processingCounter": max(lead.judgements, 1) if lead.processed_at else 0,
+        "score": lead.score,
+        "maxScore": lead.max_score,
+        "hardfail": None if lead.score is None else any(entry.get("hard") for entry in lead.failed_jobs),
+        "overAllocation": lead.billable is False or lead.held.startswith("cap_"),
+        "publisherBillable": lead.is_billable if lead.processed_at else None,
         "ip": lead.ip,
         "imported": False,
         "visible": True,

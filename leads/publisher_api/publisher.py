@@ -39,7 +39,7 @@ async def lead(request: Request) -> Response:
 async def lead_result(request: Request) -> Response:
     """GET {publisher_id}/lead-result/{lead_id}: 202 text while it is not decided, 200 empty or 200 with the reasons.
 
-    What was flagged later wins over the status. Caution waits for a person: it is not decided. `?detail=1` (ours) answers
+    What was flagged later wins over the status. What is held (in Caution, beyond a cap) waits: it is not decided. `?detail=1` (ours) answers
     with the verdict itself, its reason code, comment, time and event id.
     """
     publisher_id = await publisher(request)
@@ -52,7 +52,7 @@ def _result(publisher_id: int, lead_id: int, detail: bool) -> Response:
     lead = Lead.objects.filter(pk=lead_id, publisher_id=publisher_id).first()
     if lead is None:
         raise answers.not_found()
-    undecided = lead.processed_at is None or lead.status in (Status.PENDING, Status.CAUTION)
+    undecided = lead.processed_at is None or lead.status == Status.PENDING or bool(lead.held)
     if not lead.flag and undecided:
         return text_response(answers.PENDING, 202)
     if detail:

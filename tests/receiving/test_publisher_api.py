@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from leads.models import Campaign, Field, Flag, Lead, LeadChange, Publisher, Status
+from leads.models import Campaign, Field, Flag, Held, Lead, LeadChange, Publisher, Status
 from leads.status import FlagChange, leads_flag
 from tests.receiving.conftest import GOOD, Client
 
@@ -229,14 +229,19 @@ def lead_id(client: Client) -> int:
     return int(client.send().json()["data"])
 
 
-def judged(lead_id: int, status: Status, failed_jobs: tuple[str, ...] = ()) -> None:
-    Lead.objects.filter(pk=lead_id).update(status=status, failed_jobs=list(failed_jobs), processed_at=timezone.now())
+def judged(lead_id: int, status: Status, failed_jobs: tuple[str, ...] = (), held: Held = Held.NO) -> None:
+    Lead.objects.filter(pk=lead_id).update(
+        status=status,
+        failed_jobs=[{"job": None, "name": "A job", "reason": reason} for reason in failed_jobs],
+        held=held,
+        processed_at=timezone.now(),
+    )
 
 
 def test_a_lead_that_is_not_decided_is_202_in_words(client: Client, lead_id: int) -> None:
-    for status in (None, Status.CAUTION):
+    for status, held in ((None, Held.NO), (Status.CAUTION, Held.CAUTION), (Status.VALID, Held.CAP_DAY)):
         if status:
-            judged(lead_id, status)
+            judged(lead_id, status, held=held)
         answer = client.result(lead_id)
         assert (answer.status_code, answer.text) == (202, "Lead has not been processed yet")
         assert client.result(lead_id, detail="1").status_code == 202
