@@ -21,7 +21,7 @@ from leads.xlsx import xlsx_stream
 CHUNK = 1_000
 COLUMNS = (
     "id", "hash", "received", "campaign", "publisher", "link", "status", "flag", "reason code", "comment",
-    "score", "of", "held", "failed jobs", "added values",
+    "score", "max score", "held", "failed jobs", "added values",
 )  # fmt: skip
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",

@@ -31,7 +31,15 @@ def test_a_csv_tells_what_became_of_each_lead_and_has_every_field(
     acme: Integration, lead: MakeLead, delivery: MakeDelivery
 ) -> None:
     made = lead(phone="07123456789", country="DE")
-    Lead.objects.filter(pk=made.pk).update(flag="invalid", reason_code="wrong_number", comment='Said "no", twice;\nbye')
+    Lead.objects.filter(pk=made.pk).update(
+        flag="invalid",
+        reason_code="wrong_number",
+        comment='Said "no", twice;\nbye',
+        score=90,
+        max_score=100,
+        failed_jobs=[{"job": 1, "name": "Name", "reason": "Ada has no last name."}],
+        enriched={"dialCode": "49"},
+    )
     delivery(made, acme, "refused")
     delivery(made, acme, "delivered", verdict="invalid")
     row = read_csv(leads_csv(Lead.objects.all(), more=DELIVERY_COLUMNS))[0]
@@ -46,6 +54,11 @@ def test_a_csv_tells_what_became_of_each_lead_and_has_every_field(
         "flag": "invalid",
         "reason code": "wrong_number",
         "comment": 'Said "no", twice;\nbye',
+        "score": "90",
+        "max score": "100",
+        "held": "",
+        "failed jobs": "Ada has no last name.",
+        "added values": "dialCode: 49",
         "deliveries": "Acme EU: delivered",
         "verdicts": "Acme EU: invalid",
         "firstName": "Ada",
