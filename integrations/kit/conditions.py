@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,8 @@ from integrations.kit.normal_forms import folded
 
 MOST_VALUES, MOST_SECTIONS, MOST_CONDITIONS, MOST_VALUE_CHARS = 200, 20, 50, 500
 MATCHES = ("all", "any")
+# 1200 is equal to 1200.0, but 007 is a code and no 7.
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?\Z", re.ASCII)
 
 Holds: TypeAlias = Callable[[JobLead], bool]
 _Fits: TypeAlias = Callable[[str, str], bool]
@@ -81,12 +84,14 @@ def condition_compile(field: str, operator: str, values: Sequence[str]) -> Holds
         raise BadCondition(f"{field} {known.words}: enter at least one value.")
     kind = known.name.removeprefix("not_")
     if kind == "equal":
-        numbers = frozenset(number for value in given if (number := number_of(value)) is not None)
+        numbers = frozenset(float(value) for value in given if _PLAIN_NUMBER.match(value))
         texts = frozenset(given)
 
         def equal(lead: JobLead) -> bool:
             value = folded(lead.value(field))
-            found = value in texts or (bool(numbers) and bool(value) and number_of(value) in numbers)
+            found = value in texts or (
+                bool(numbers) and _PLAIN_NUMBER.match(value) is not None and float(value) in numbers
+            )
             return (found and bool(value)) is not negated
 
         return equal

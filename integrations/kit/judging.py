@@ -10,7 +10,7 @@ from integrations.kit.jobs import BadSetting, CannotJudge, Enriching, Failed, Jo
 from integrations.kit.normal_forms import normal_text
 from integrations.kit.transforms import BadParameter, CannotMake, compile_transform
 
-_MOST_PARTS = 50
+_MOST_PARTS = 500
 
 
 def value_check(

@@ -28,6 +28,8 @@ LEAD = JobLead({"country": " De ", "size": "1200", "born": "1815-12-10", "compan
         ("country", "not_equal", ["AT", "de"], False),
         ("country", "not_equal", ["AT", "FR"], True),
         ("size", "equal", ["1200.0"], True),
+        ("size", "equal", ["01200"], False),
+        ("size", "equal", ["1.2e3"], False),
         ("company", "starts_with", ["analytical engines"], True),
         ("company", "not_starts_with", ["Difference"], True),
         ("company", "ends_with", ["ENGINES", "Ltd"], True),
