@@ -5,8 +5,11 @@ A batch is one transaction: a lead is never judged without its deliveries, and n
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import NamedTuple
+
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 
 from integrations.delivery import Wish, accepting, deliveries_add
 from integrations.judgements import goes_out, leads_judge_by_jobs
@@ -14,6 +17,7 @@ from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, IntegrationState
 from leads import clock
 from leads.models import Lead, LeadChange, Status
+from leads.readings import Reading
 from leads.status import Judgement, leads_judge
 
 PROCESS_TASK = "integrations.process_leads"
@@ -22,7 +26,7 @@ BATCH = 500
 
 def leads_due() -> bool:
     """Whether a received lead waits to be judged, and need not wait for its campaign's keys."""
-    return _received().exists()
+    return _received(clock.now()).exists()
 
 
 def changes_due() -> bool:
@@ -41,20 +45,37 @@ def leads_process() -> int:
             return total
 
 
-def _received() -> QuerySet[Lead]:
-    waits = Q(campaign__judging_waits_until__gt=clock.now())
-    return Lead.objects.filter(processed_at__isnull=True).exclude(waits)
+def _received(now: dt.datetime) -> QuerySet[Lead]:
+    return Lead.objects.filter(processed_at__isnull=True).exclude(campaign__judging_waits_until__gt=now)
+
+
+class _Received(NamedTuple):
+    """A lead that waits to be judged."""
+
+    pk: int
+    campaign_id: int
+    status: str
+    sync_subdomain: str
+    sync_token: str
+    processr_version: int
+
+
+_NEXT = Reading(
+    lambda now: (
+        _received(now)
+        .select_for_update(skip_locked=True, of=("self",))
+        .order_by("id")
+        .values_list("pk", "campaign_id", "status", "sync_subdomain", "sync_token", "campaign__processr_version")[
+            :BATCH
+        ]
+    ),
+    times=[0],
+)
 
 
 def _process_batch() -> int:
     with transaction.atomic():
-        leads = list(
-            _received()
-            .select_for_update(skip_locked=True, of=("self",))
-            .order_by("id")
-            .annotate(processr_version=F("campaign__processr_version"))
-            .only("campaign_id", "status", "sync_subdomain", "sync_token")[:BATCH]
-        )
+        leads = [_Received(*row) for row in _NEXT.rows(clock.now())]
         if not leads:
             return 0
         judgements = {lead.pk: _plain(lead) for lead in leads}
@@ -72,7 +93,7 @@ def _process_batch() -> int:
     return len(leads)
 
 
-def _plain(lead: Lead) -> Judgement:
+def _plain(lead: _Received) -> Judgement:
     """A lead that passed its form is valid as long as its campaign has no quality jobs; a test lead stays a test."""
     return Judgement(Status.TEST if lead.status == Status.TEST else Status.VALID)
 

@@ -6,6 +6,7 @@ the statement and its converters; the values come as the ORM gives them, on eith
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -38,13 +39,20 @@ models.ForeignKey.register_lookup(Among)
 class Reading:
     """A query that `make` builds, given a place for each of its arguments; ask it by rows().
 
-    `make` gets whole numbers, or lists of one for those named in `lists`, and must use each once, as a value to compare with. What
-    it returns has columns of its own choice (values_list), or is a query of models: read those by models().
+    `make` gets whole numbers, lists of one for those at the places in `lists`, and times for those in `times`, and must use each
+    once, as a value to compare with. What it returns has columns of its own choice (values_list), or is a query of models:
+    read those by models().
     """
 
-    def __init__(self, make: Callable[..., models.QuerySet[Any, Any]], *, lists: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        make: Callable[..., models.QuerySet[Any, Any]],
+        *,
+        lists: Sequence[int] = (),
+        times: Sequence[int] = (),
+    ) -> None:
         self._make = make
-        self._lists = frozenset(lists)
+        self._lists, self._times = frozenset(lists), frozenset(times)
         self._made: dict[str, tuple[str, list[Any], list[int], list[tuple[int, list[Any], Any]]]] = {}
         self._lock = threading.Lock()
         self._model: type[models.Model] | None = None
@@ -57,8 +65,7 @@ class Reading:
         sql, params, places, converters = known
         given = list(params)
         for number, place in enumerate(places):
-            value = arguments[number]
-            given[place] = _as_one(value, connection) if number in self._lists else value
+            given[place] = self._given(number, arguments[number], connection)
         with connection.cursor() as cursor:
             cursor.execute(sql, given)
             found = cursor.fetchall()
@@ -70,17 +77,26 @@ class Reading:
         assert self._model is not None
         return [self._model.from_db(DEFAULT_DB_ALIAS, self._names, row) for row in rows]
 
+    def _mark(self, number: int) -> Any:
+        if number in self._times:
+            return dt.datetime(1900, 1, 1, microsecond=number + 1, tzinfo=dt.UTC)
+        mark = -(7_919_000_000_000 + number)
+        return [mark] if number in self._lists else mark
+
+    def _given(self, number: int, value: Any, connection: Any) -> Any:
+        if number in self._lists:
+            return _as_one(value, connection)
+        return connection.ops.adapt_datetimefield_value(value) if number in self._times else value
+
     def _compile(self, connection: Any, count: int) -> Any:
         with self._lock:
             # Values that stand nowhere else in a query: where they come out, the arguments go in.
-            marks: list[Any] = [-(7_919_000_000_000 + number) for number in range(count)]
-            marks = [[mark] if number in self._lists else mark for number, mark in enumerate(marks)]
+            marks = [self._mark(number) for number in range(count)]
             query = self._make(*marks)
             compiler: SQLCompiler = query.query.get_compiler(DEFAULT_DB_ALIAS)
             sql, values = compiler.as_sql()
             params: list[Any] = list(values)
-            placed = [_as_one(m, connection) if number in self._lists else m for number, m in enumerate(marks)]
-            places = [params.index(mark) for mark in placed]
+            places = [params.index(self._given(number, mark, connection)) for number, mark in enumerate(marks)]
             columns = [column[0] for column in compiler.select[: compiler.col_count]]
             converters: list[tuple[int, list[Any], Any]] = [
                 (place, functions, expression)

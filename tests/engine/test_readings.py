@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,13 @@ def test_a_reading_finds_what_the_orm_finds_however_often_it_is_asked(campaign: 
         columns = plain.values_list("pk", "hash", "values", "created_at", "campaign__name")
         assert [tuple(row) for row in LEADS.rows(campaign.pk, wanted)] == list(columns)
     assert LEADS.rows(campaign.pk + 1, ids) == []
+
+
+def test_a_reading_goes_by_the_time_that_it_is_given(lead: MakeLead) -> None:
+    since = Reading(lambda at: Lead.objects.filter(created_at__gt=at).values_list("pk"), times=[0])
+    made = lead()
+    assert [tuple(row) for row in since.rows(made.created_at - dt.timedelta(seconds=1))] == [(made.pk,)]
+    assert since.rows(made.created_at) == []
 
 
 def test_models_of_a_reading_have_all_their_values_and_can_be_saved(integration: Integration) -> None:
