@@ -23,7 +23,7 @@ _READ = (
 )  # fmt: skip
 _KEPT = (
     "leads.advertiser", "leads.campaign", "leads.campaignpublisher", "leads.link", "leads.form", "leads.field",
-    "leads.publisher", "leads.apikey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
+    "leads.publisher", "leads.apikey", "leads.partnerkey", "leads.reasoncode", "leads.activity", "leads.importfile", "leads.importmapping",
     "leads.source", "leads.audience", "integrations.audiencesync", "leads.subscription",
     "integrations.integration", "integrations.fieldmapping", "integrations.mappingversion",
     "integrations.reasontranslation", "integrations.noticetarget",

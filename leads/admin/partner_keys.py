@@ -1,0 +1,174 @@
+"""Keys of the partner API: made, changed, rotated and taken away. A secret is shown in the answer that made it and never again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from leads.admin.badges import badge, two_lines
+from leads.history import record
+from leads.models import Campaign, PartnerKey, Publisher
+from leads.partner_keys import OVERLAP, SCOPES, NewKey, key_end, key_issue, key_rotate
+from leads.rights import may_export, may_see_personal_data
+from leads.skin import ModelAdmin
+
+OVERLAP_HOURS = int(OVERLAP.total_seconds() // 3600)
+# What a person may not do is nothing that a key of theirs may.
+_WANTED = {"leads:read": may_see_personal_data, "exports:read": may_export}
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=[(scope, f"{words} ({scope})") for scope, words in SCOPES.items()],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    class Meta:
+        model = PartnerKey
+        fields = ("name", "scopes", "publisher", "campaign", "expires_at")
+
+    person: Any = None
+
+    def clean_scopes(self) -> list[str]:
+        scopes: list[str] = self.cleaned_data["scopes"]
+        had = self.instance.scopes if self.instance.pk else []
+        for scope in scopes:
+            allowed = _WANTED.get(scope)
+            if scope not in had and allowed is not None and not allowed(self.person):
+                raise forms.ValidationError(f"You may not do this yourself, so you can’t let a key: {SCOPES[scope]}.")
+        return scopes
+
+
+@admin.register(PartnerKey)
+class PartnerKeyAdmin(ModelAdmin):
+    form = KeyForm
+    list_display = ("named", "of", "may", "used", "state")
+    search_fields = ("name", "prefix")
+    sortable_by = ()
+    autocomplete_fields = ("publisher", "campaign")
+    change_form_outer_before_template = "console/partner_key_actions.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PartnerKey]:
+        queryset: QuerySet[PartnerKey] = super().get_queryset(request)
+        return queryset.select_related("publisher", "campaign")
+
+    def has_delete_permission(self, request: HttpRequest, obj: PartnerKey | None = None) -> bool:
+        return False  # taken away, it stays to be seen
+
+    def get_fieldsets(self, request: HttpRequest, obj: PartnerKey | None = None) -> Any:
+        bound = ("Whose rows it sees", {"fields": ("publisher", "campaign")})
+        return [(None, {"fields": ("name", "scopes", "expires_at")}), bound]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PartnerKey | None = None) -> Any:
+        # What is sent under a key belongs to whom it is bound: another owner gets another key.
+        return ("publisher", "campaign") if obj is not None else ()
+
+    def get_form(self, request: HttpRequest, obj: PartnerKey | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.person = request.user
+        return form
+
+    @admin.display(description="Name")
+    def named(self, key: PartnerKey) -> SafeString:
+        return two_lines(key.name, f"{key.prefix}…")
+
+    @admin.display(description="Whose rows")
+    def of(self, key: PartnerKey) -> str:
+        return " in ".join(str(each) for each in (key.publisher, key.campaign) if each is not None) or "All"
+
+    @admin.display(description="May")
+    def may(self, key: PartnerKey) -> str:
+        return ", ".join(key.scopes)
+
+    @admin.display(description="Last used")
+    def used(self, key: PartnerKey) -> str:
+        return f"{key.last_used_at:%d %b %Y %H:%M}" if key.last_used_at else "Never"
+
+    @admin.display(description="State")
+    def state(self, key: PartnerKey) -> SafeString:
+        return key_badge(key)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap, name = self.admin_site.admin_view, "leads_partnerkey_{}".format
+        return [
+            path("<int:key_id>/rotate/", wrap(self.rotate_view), name=name("rotate")),
+            path("<int:key_id>/end/", wrap(self.end_view), name=name("end")),
+            *super().get_urls(),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: PartnerKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        publisher: Publisher | None = obj.publisher
+        campaign: Campaign | None = obj.campaign
+        made = key_issue(
+            name=obj.name,
+            scopes=form.cleaned_data["scopes"],
+            made_by=str(request.user.get_username()),
+            publisher=publisher,
+            campaign=campaign,
+            expires_at=obj.expires_at,
+        )
+        obj.__dict__.update(made.row.__dict__)
+        request.new_key = made  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: PartnerKey, post_url_continue: str | None = None) -> HttpResponse:
+        return self._shown(request, request.new_key, rotated=False)  # type: ignore[attr-defined]
+
+    def rotate_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
+        """POST: a new secret, shown once."""
+        key = self._key(request, key_id)
+        made = key_rotate(key)
+        record(request.user, key, f"Secret changed; the new one begins with {key.prefix}.")
+        return self._shown(request, made, rotated=True)
+
+    def end_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
+        """POST: it opens nothing any more."""
+        key = self._key(request, key_id)
+        key_end(key)
+        record(request.user, key, "Taken away.")
+        messages.success(request, f"The key {key.name} opens nothing any more.")
+        return HttpResponseRedirect(reverse("admin:leads_partnerkey_changelist"))
+
+    def _key(self, request: HttpRequest, key_id: int) -> PartnerKey:
+        key = PartnerKey.objects.filter(pk=key_id).first()
+        if key is None:
+            raise Http404
+        if not self.has_change_permission(request, key):
+            raise PermissionDenied
+        if request.method != "POST":
+            raise PermissionDenied
+        return key
+
+    def _shown(self, request: HttpRequest, made: NewKey, *, rotated: bool) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": made.row,
+            "title": made.row.name,
+            "secret": made.secret,
+            "rotated": rotated,
+            "overlap_hours": OVERLAP_HOURS,
+            "done": reverse("admin:leads_partnerkey_change", args=[made.row.pk]),
+        }
+        return TemplateResponse(request, "console/partner_key.html", context)
+
+
+def key_badge(key: PartnerKey) -> SafeString:
+    """Whether a key opens something, in a word."""
+    if key.expires_at is not None and key.expires_at <= timezone.now():
+        return badge("Ended", "off")
+    if key.publisher is not None and not key.publisher.active:
+        return badge("Publisher switched off", "off")
+    return badge("Works", "good")

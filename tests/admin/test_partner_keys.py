@@ -1,0 +1,67 @@
+"""Keys of the partner API in the console."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from leads.models import Campaign, PartnerKey, Publisher, User
+from leads.partner_keys import partner
+from tests.admin.pages import text
+
+ADD = "/admin/leads/partnerkey/add/"
+
+
+def test_a_key_is_made_shown_once_and_listed_by_how_it_begins(browser_client: Client, campaign: Campaign) -> None:
+    publisher = Publisher.objects.get()
+    response = browser_client.post(
+        ADD, {"name": "Acme’s CRM", "scopes": ["leads:read", "leads:write"], "publisher": publisher.pk, "campaign": ""}
+    )
+    secret = response.context["secret"]
+    assert secret in text(response)
+    found = partner(secret)
+    assert found is not None
+    assert (found.publisher_id, found.scopes) == (publisher.pk, frozenset(["leads:read", "leads:write"]))
+    row = PartnerKey.objects.get()
+    for page in (
+        "/admin/leads/partnerkey/",
+        f"/admin/leads/partnerkey/{row.pk}/change/",
+        f"/admin/leads/partnerkey/{row.pk}/history/",
+    ):
+        shown = text(browser_client.get(page))
+        assert secret not in shown
+        assert row.prefix in shown or page.endswith("history/")
+    assert "made" in text(browser_client.get(f"/admin/leads/partnerkey/{row.pk}/history/"))
+
+
+def test_a_rotated_key_has_two_secrets_for_a_day_and_one_taken_away_opens_nothing(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    first = browser_client.post(ADD, {"name": "CRM", "scopes": ["leads:read"]}).context["secret"]
+    row = PartnerKey.objects.get()
+    second = browser_client.post(f"/admin/leads/partnerkey/{row.pk}/rotate/").context["secret"]
+    assert partner(first)
+    assert partner(second)
+    browser_client.post(f"/admin/leads/partnerkey/{row.pk}/end/")
+    assert partner(first) is None
+    assert partner(second) is None
+    history = text(browser_client.get(f"/admin/leads/partnerkey/{row.pk}/history/"))
+    assert "Secret changed" in history
+    assert "Taken away" in history
+
+
+def test_nobody_lets_a_key_do_what_they_may_not_do_themselves(client: Client, campaign: Campaign) -> None:
+    person = User.objects.create_user("kim", password="a-long-password-1", is_staff=True)
+    person.groups.add(Group.objects.get(name="Account manager"))
+    client.force_login(person)
+    response = client.post(ADD, {"name": "All", "scopes": ["leads:read", "exports:read"]})
+    assert "can’t let a key: Take leads along as files" in text(response)
+    assert client.post(ADD, {"name": "Some", "scopes": ["leads:read"]}).context["secret"]
+
+
+def test_a_viewer_sees_no_keys(client: Client, campaign: Campaign) -> None:
+    viewer = User.objects.create_user("viewer", password="a-long-password-1", is_staff=True)
+    viewer.groups.add(Group.objects.get(name="Viewer"))
+    client.force_login(viewer)
+    assert client.get("/admin/leads/partnerkey/").status_code == 403
+    assert client.get(ADD).status_code == 403
