@@ -13,8 +13,9 @@ from django.db.models import QuerySet
 from integrations.delivery import accepting
 from integrations.models import Delivery, Integration, IntegrationState
 from leads.admin.flagging import FlagForm
+from leads.models import Flag, ReasonCode
 from leads.rights import ERASE, EXPORT
-from leads.skin import Textarea
+from leads.skin import Select, Textarea
 
 CHANGE_LEAD = "leads.change_lead"
 CHANGE_DELIVERY = "integrations.change_delivery"
@@ -57,6 +58,50 @@ class _Mark(_To):
 
     def params(self) -> dict[str, Any]:
         return {**super().params(), "comment": self.cleaned_data.get("comment", "").strip()}
+
+
+class _Accept(forms.Form):
+    comment = forms.CharField(
+        required=False,
+        max_length=10_000,
+        widget=Textarea(attrs={"rows": 3}),
+        help_text="For colleagues. Kept with each.",
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {"comment": self.cleaned_data.get("comment", "").strip()}
+
+
+class _Reject(forms.Form):
+    """Why: a reason code for invalid leads, or a comment."""
+
+    reason_code = forms.CharField(required=False, label="Reason code", widget=Select)
+    comment = forms.CharField(
+        required=False,
+        max_length=10_000,
+        widget=Textarea(attrs={"rows": 3}),
+        help_text="Whoever sent the lead reads it. One of the two is needed.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        codes = ReasonCode.objects.filter(active=True, flag=Flag.INVALID)
+        self.fields["reason_code"].widget.choices = [
+            ("", "No reason code"), *((code.code, str(code)) for code in codes)
+        ]  # fmt: skip
+
+    def params(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        return {"reason_code": said.get("reason_code", ""), "comment": said.get("comment", "").strip()}
+
+
+class _Reprocess(forms.Form):
+    deliver_again = forms.BooleanField(
+        required=False, label="Send what goes out also to integrations that had the lead already"
+    )
+
+    def params(self) -> dict[str, Any]:
+        return {"deliver_again": bool(self.cleaned_data.get("deliver_again"))}
 
 
 class _Erase(forms.Form):
@@ -119,6 +164,22 @@ LEAD_ASKINGS: Mapping[str, Asking] = MappingProxyType(
         for asking in (
             Asking(
                 "flag", "Flag", CHANGE_LEAD, "The instance that a lead came from is told of its flag.", form=FlagForm
+            ),
+            Asking(
+                "accept", "Accept", CHANGE_LEAD,
+                "For leads that wait in Caution or beyond a cap: each goes out, and one in Caution is valid from then on.",
+                form=_Accept,
+            ),
+            Asking(
+                "reject", "Reject", CHANGE_LEAD,
+                "For leads that wait in Caution or beyond a cap: each is invalid, and goes to nobody.",
+                form=_Reject,
+            ),
+            Asking(
+                "reprocess", "Reprocess", CHANGE_LEAD,
+                "Each is judged once more by the jobs of now. What becomes valid goes out; what the client has already is not sent "
+                "a second time.",
+                form=_Reprocess,
             ),
             Asking(
                 "deliver", "Deliver", CHANGE_LEAD,

@@ -17,6 +17,7 @@ from integrations.admin.filters import DeliveryStateFilter, FailedJobFilter, Int
 from integrations.admin.mend_page import may_mend, mend_link
 from integrations.admin.timeline import activity_entries, delivery_entries, event_entries
 from integrations.held import held_words
+from integrations.judging_actions import ACCEPT, REJECT
 from integrations.mending import mendable
 from integrations.models import Delivery
 from integrations.selections import LeadSelection
@@ -27,6 +28,8 @@ from leads.admin.timeline import Entry, in_order
 from leads.models import Flag, Lead
 
 SHOWN = 3
+# Of leads that wait: they stand beside the words that say so.
+DECISIONS = (ACCEPT.name, REJECT.name)
 
 admin.site.unregister(Lead)
 
@@ -144,12 +147,17 @@ class DeliveredLeadAdmin(LeadAdmin):
         lead = Lead.objects.filter(pk=pk).only("held", "held_until").first()
         context = {
             "held_words": held_words(lead) if lead is not None else "",
+            "decide": [
+                (may_do.title, link_to("leads_lead", may_do.name, pk), may_do.name == ACCEPT.name)
+                for may_do in may
+                if may_do.name in DECISIONS
+            ],
             "mend": [(f"Edit and send to {row.integration.name} again", mend_link(row)) for row in mend],
             "flags": flags if any(asking.name == "flag" for asking in may) else [],
             "actions": [
                 (asking.title, link_to("leads_lead", asking.name, pk), asking.danger)
                 for asking in may
-                if asking.name != "flag"
+                if asking.name != "flag" and asking.name not in DECISIONS
             ],
             **(extra_context or {}),
         }

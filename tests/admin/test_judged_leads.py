@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
+from django.utils import timezone
 
 from integrations.arranging import job_add, job_store
+from integrations.bulk import activity_work
 from integrations.job_sets import job_sets_forget
 from integrations.models import Job
 from integrations.processr import leads_process
-from leads.models import Campaign, CampaignPublisher, Lead, User
+from leads.models import Activity, Campaign, CampaignPublisher, Lead, User
 from portal.roles import VIEWER
 from tests.admin.pages import boxes, said, text
 
@@ -94,7 +96,8 @@ def test_what_enrichment_added_is_masked_for_those_who_may_not_see_personal_data
 def test_a_job_shows_the_last_leads_as_it_would_judge_them_before_it_is_saved(
     browser_client: Client, campaign: Campaign, job_make: Callable[..., Job], lead_make: Callable[..., Lead]
 ) -> None:
-    long, short = lead_make(values={"firstName": "Adalbert"}), lead_make(values={"firstName": "Al"})
+    now = timezone.now()
+    long, short = (lead_make(values={"firstName": name}, processed_at=now) for name in ("Adalbert", "Al"))
     job = job_make("length", on=False, fields=["firstName"])
     sent = boxes(browser_client.get(f"/admin/integrations/job/{job.pk}/change/"))
     response = browser_client.post(
@@ -113,7 +116,7 @@ def test_a_job_shows_the_last_leads_as_it_would_judge_them_before_it_is_saved(
 def test_an_enrichment_job_shows_the_new_value_beside_the_original(
     browser_client: Client, job_make: Callable[..., Job], lead_make: Callable[..., Lead]
 ) -> None:
-    lead_make(values={"firstName": "ada"})
+    lead_make(values={"firstName": "ada"}, processed_at=timezone.now())
     job = job_make("change_case", on=False, field="firstName", adds="upperName", case="upper")
     [row] = browser_client.get(f"/admin/integrations/job/{job.pk}/change/").context["preview"]
     assert (row.values, row.added) == ([("First name", "ada")], [("upperName", "ADA")])
@@ -172,3 +175,101 @@ def test_caps_are_for_those_who_may_change_contracts(client: Client, campaign: C
     client.force_login(user)
     assert client.get(_caps(campaign.contracts.get())).status_code == 403
     assert "Caps" not in text(client.get(f"/admin/leads/campaign/{campaign.pk}/publishers/"))
+
+
+# --- what waits for a person ------------------------------------------------------------------------------------
+
+
+def _decide(client: Client, name: str, lead: Lead, **typed: str) -> Any:
+    page = f"/admin/leads/lead/bulk/{name}/?ids={lead.pk}"
+    sent = boxes(client.get(page), "ask") | typed
+    response = client.post(page, sent, follow=True)
+    activity = Activity.objects.latest("pk")
+    activity_work(activity.pk)
+    lead.refresh_from_db()
+    return response
+
+
+@pytest.fixture
+def in_caution(job_make: Callable[..., Job], judged: Callable[..., Lead]) -> Lead:
+    job_make("required_value", fields=["email"], score=90)
+    job_make("required_value", fields=["zip"], score=10)
+    return judged()
+
+
+def test_a_lead_in_caution_waits_for_a_person_who_accepts_it(browser_client: Client, in_caution: Lead) -> None:
+    assert (in_caution.status, in_caution.held) == ("caution", "caution")
+    shown = text(browser_client.get(_lead(in_caution)))
+    assert f"/admin/leads/lead/bulk/accept/?ids={in_caution.pk}" in shown
+    assert f"/admin/leads/lead/bulk/reject/?ids={in_caution.pk}" in shown
+    assert "would be accepted" in text(browser_client.get(f"/admin/leads/lead/bulk/accept/?ids={in_caution.pk}"))
+    _decide(browser_client, "accept", in_caution, comment="I called her")
+    assert (in_caution.status, in_caution.held) == ("valid", "")
+    shown = text(browser_client.get(_lead(in_caution)))
+    assert "Accepted by erin" in shown
+    assert "Comment: I called her" in shown
+    assert "bulk/accept" not in shown
+
+
+def test_a_lead_in_caution_is_rejected_with_a_reason(browser_client: Client, in_caution: Lead) -> None:
+    page = f"/admin/leads/lead/bulk/reject/?ids={in_caution.pk}"
+    assert "Say why" in text(browser_client.post(page, boxes(browser_client.get(page), "ask")))
+    _decide(browser_client, "reject", in_caution, comment="Nobody of this name there")
+    assert (in_caution.status, in_caution.held) == ("invalid", "")
+    assert "Rejected by erin" in text(browser_client.get(_lead(in_caution)))
+
+
+def test_a_lead_that_is_reprocessed_says_by_whom_and_what_came_of_it(
+    browser_client: Client, campaign: Campaign, in_caution: Lead
+) -> None:
+    job = Job.objects.get(settings__fields=["zip"])
+    browser_client.post(f"/admin/leads/campaign/{campaign.pk}/processr/jobs/{job.pk}/pause/")
+    _decide(browser_client, "reprocess", in_caution)
+    assert in_caution.status == "valid"
+    assert "Judged again by erin: Valid, 90 of 90" in text(browser_client.get(_lead(in_caution)))
+
+
+# --- tried on the past ------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_tried_on_the_last_leads_before_it_is_saved(
+    browser_client: Client, job_make: Callable[..., Job], judged: Callable[..., Lead]
+) -> None:
+    job_make("required_value", fields=["email"])
+    long, short = judged(values={"firstName": "Adalbert"}), judged(values={"firstName": "Al"})
+    job = job_make("length", on=False, fields=["firstName"], least=3)
+    page = f"/admin/integrations/job/{job.pk}/change/"
+    sent = {**boxes(browser_client.get(page)), "settings-s-fields": "firstName", "do": "try", "last": "500"}
+    response = browser_client.post(page, sent)
+    tried = response.context["tried"]
+    assert (tried.leads, tried.differ) == (2, 1)
+    [row] = response.context["tried_rows"]
+    assert row["lead_id"] == short.pk
+    shown = text(response)
+    assert "1 of the last 2 leads would have been judged otherwise. Nothing is changed." in shown
+    assert "firstName is shorter than 3 characters." in shown
+    short.refresh_from_db()
+    job.refresh_from_db()
+    assert (short.status, job.enabled) == ("valid", False)
+    assert long.status == "valid"
+    bad = browser_client.post(page, {**sent, "settings-s-least": "x"})
+    assert "tried" not in bad.context
+    assert "Enter a whole number." in text(bad)
+
+
+def test_a_whole_changed_processr_is_tried_with_other_scores_and_without_some_jobs(
+    browser_client: Client, campaign: Campaign, in_caution: Lead
+) -> None:
+    page = f"/admin/leads/campaign/{campaign.pk}/processr/try/"
+    sent = boxes(browser_client.get(page), "try-all")
+    assert browser_client.post(page, sent).context["tried"].differ == 0
+    zip_code = Job.objects.get(settings__fields=["zip"])
+    without = {name: value for name, value in sent.items() if name != f"on-{zip_code.pk}"}
+    [row] = browser_client.post(page, without).context["tried_rows"]
+    assert (row["lead_id"], row["no_more"]) == (in_caution.pk, True)
+    tried = browser_client.post(page, {**sent, f"score-{zip_code.pk}": "80"}).context["tried"]
+    assert tried.would == {"invalid": 1}
+    zip_code.refresh_from_db()
+    in_caution.refresh_from_db()
+    assert (zip_code.score, zip_code.enabled, in_caution.status) == (10, True, "caution")
+    assert browser_client.post(page, {"last": "x", f"score-{zip_code.pk}": "-1"}).status_code == 200

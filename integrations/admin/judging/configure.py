@@ -21,7 +21,7 @@ from integrations.admin.judging.job_form import JobForm, Offered
 from integrations.admin.judging.rows import job_standings, when_words
 from integrations.admin.judging.setting_words import job_changes
 from integrations.admin.judging.tab import tab_address
-from integrations.admin.judging.trying import preview_context
+from integrations.admin.judging.trying import form_spec, last_asked, preview_context, tried_context
 from integrations.arranging import job_store, job_tab
 from integrations.client_rules import client_rules_find, client_rules_offered, offers_rules
 from integrations.job_problems import campaigns_inputs, inputs_before
@@ -29,6 +29,7 @@ from integrations.kit.contract import ConnectorError
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import JobKind
 from integrations.models import Integration, Job, ValueList
+from integrations.trying import MOST_LEADS, jobs_try
 from leads.admin.filters import number
 from leads.admin.flagging import counted
 from leads.history import changed, read, record
@@ -93,6 +94,8 @@ class JobAdmin(ModelAdmin):
         if do == "ask-clients":
             _ask_clients(request, job)
             return self._show(request, JobForm(job, kind, offered(job), request.POST))
+        if do == "try":
+            return self._try(request, JobForm(job, kind, offered(job), request.POST, complete=True))
         with transaction.atomic():
             job = Job.objects.select_for_update(of=("self",)).select_related("campaign__advertiser").get(pk=job.pk)
             before = Job.objects.get(pk=job.pk)
@@ -119,7 +122,21 @@ class JobAdmin(ModelAdmin):
             return HttpResponseRedirect(tab_address(job.campaign_id, job_tab(job)))
         return HttpResponseRedirect(request.path)
 
-    def _show(self, request: HttpRequest, form: JobForm, conflict: dict[str, Any] | None = None) -> HttpResponse:
+    def _try(self, request: HttpRequest, form: JobForm) -> HttpResponse:
+        """Whom of the last leads the job would have judged otherwise, as it stands on the page."""
+        tried: dict[str, Any] = {}
+        if form.is_valid():
+            found = jobs_try(form.job.campaign, [form_spec(form)], last=last_asked(request.POST))
+            tried = tried_context(request, found)
+        return self._show(request, form, more=tried)
+
+    def _show(
+        self,
+        request: HttpRequest,
+        form: JobForm,
+        conflict: dict[str, Any] | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> HttpResponse:
         job = form.job
         # As it is kept: what is typed and not saved is no state.
         kept = Job.objects.get(pk=job.pk)
@@ -139,7 +156,10 @@ class JobAdmin(ModelAdmin):
             "opened_with": _opened(kept) if conflict or not form.is_bound else request.POST.get("opened_with", ""),
             "tab": tab_address(job.campaign_id, job_tab(job)),
             "lists_page": reverse("admin:integrations_valuelist_changelist"),
+            "last": last_asked(request.POST),
+            "most_leads": MOST_LEADS,
             **preview_context(request, form),
+            **(more or {}),
         }
         return TemplateResponse(request, "console/judging/configure.html", context)
 

@@ -12,6 +12,7 @@ from integrations.admin.judging.caps import caps_page
 from integrations.admin.judging.groups import group_new_page, group_page
 from integrations.admin.judging.statistics import judgements_page
 from integrations.admin.judging.tab import group_view, job_view
+from integrations.admin.judging.trying import try_page
 
 Page = Callable[..., HttpResponse]
 
@@ -32,5 +33,6 @@ def judging_urls(model_admin: Any) -> list[URLPattern]:
         path(f"{here}/groups/new/", of_campaign(group_new_page), name=name("group_new")),
         path(f"{here}/groups/<int:group_id>/", of_campaign(group_page), name=name("group")),
         path(f"{here}/groups/<int:group_id>/<slug:do>/", of_campaign(group_view), name=name("judging_group")),
+        path(f"{here}/try/", of_campaign(try_page), name=name("try")),
         path(f"{here}/statistics/", of_campaign(judgements_page), name=name("judgements")),
     ]
