@@ -134,7 +134,8 @@ def copy_rows(model: type[models.Model], names: Sequence[str], rows: Sequence[Se
     columns = [_copy_text(field, column) for field, column in zip(fields, zip(*rows, strict=True), strict=True)]
     text = "\n".join(map("\t".join, zip(*columns, strict=True)))
     into = f"COPY {quote(model._meta.db_table)} ({', '.join(quote(field.column) for field in fields)}) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(into) as copy:
+    # The driver’s own errors become Django’s, as with any other statement.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(into) as copy:
         copy.write(text + "\n")
 
 

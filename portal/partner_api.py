@@ -28,39 +28,38 @@ sent again within a day it is answered as it was, and done once.
 """
 
 
-def spectacular_settings(*, url: str) -> dict[str, Any]:
-    """The settings of the document, for an instance at this address."""
-    return {
-        "TITLE": "Partner API",
-        "VERSION": "1",
-        "DESCRIPTION": DESCRIPTION,
-        "OAS_VERSION": "3.1.0",
-        "SCHEMA_PATH_PREFIX": "/api/v1",
-        "SERVERS": [{"url": url}],
-        "SERVE_PERMISSIONS": [],
-        "SERVE_AUTHENTICATION": [],
-        "SWAGGER_UI_DIST": "SIDECAR",
-        "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-        "REDOC_DIST": "SIDECAR",
-        "SWAGGER_UI_SETTINGS": {"deepLinking": True, "tryItOutEnabled": True, "persistAuthorization": False},
-        "PATH_CONVERTER_OVERRIDES": {
-            "row": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
-            "lead": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
-            "message": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        },
-        "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-        # Several fields are called state: each has a name of its own.
-        "ENUM_NAME_OVERRIDES": {
-            "WebhookState": "integrations.api.webhooks.STANDINGS",
-            "WebhookMessageState": "integrations.api.webhooks.MESSAGE_STATES",
-            "WebhookEvent": "integrations.api.webhooks.EVENTS",
-            "IntegrationState": "integrations.api.integrations.STATES",
-            "ImportState": "leads.api.imports.STATES",
-            "ImportRowState": "leads.api.imports.ROW_STATES",
-        },
-        "POSTPROCESSING_HOOKS": [
-            "drf_spectacular.hooks.postprocess_schema_enums",
-            "portal.openapi.hot_routes_added",
-            "leads.api.openapi.problems_added",
-        ],
-    }
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Partner API",
+    "VERSION": "1",
+    "DESCRIPTION": DESCRIPTION,
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Wherever the document was read from: trying it never goes to another address.
+    "SERVERS": [{"url": "/"}],
+    "SERVE_PERMISSIONS": [],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "tryItOutEnabled": True, "persistAuthorization": False},
+    "PATH_CONVERTER_OVERRIDES": {
+        "row": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+        "lead": {"type": "string", "pattern": "^([0-9]{1,18}|[0-9a-f]{32})$"},
+        "message": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # Several fields are called state: each has a name of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "WebhookState": "integrations.api.webhooks.STANDINGS",
+        "WebhookMessageState": "integrations.api.webhooks.MESSAGE_STATES",
+        "WebhookEvent": "integrations.api.webhooks.EVENTS",
+        "IntegrationState": "integrations.api.integrations.STATES",
+        "ImportState": "leads.api.imports.STATES",
+        "ImportRowState": "leads.api.imports.ROW_STATES",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.openapi.hot_routes_added",
+        "leads.api.openapi.problems_added",
+    ],
+}

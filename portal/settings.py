@@ -241,8 +241,7 @@ LOGGING = {
 
 # What the admin's skin and the partner API are told has files of its own.
 from portal.partner_api import REST_FRAMEWORK as REST_FRAMEWORK  # noqa: E402
-from portal.partner_api import spectacular_settings  # noqa: E402
+from portal.partner_api import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS  # noqa: E402
 from portal.skin import unfold_settings  # noqa: E402
 
 UNFOLD = unfold_settings(name=INSTANCE_NAME, colour=INSTANCE_COLOUR)
-SPECTACULAR_SETTINGS = spectacular_settings(url=INSTANCE_URL)

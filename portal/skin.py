@@ -96,7 +96,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "title": "Access",
         "items": [
             _item("Publishers", "hub", "leads.publisher"),
-            _item("API keys", "key", "leads.partnerkey"),
+            _item("Partner keys", "key", "leads.partnerkey"),
             _item("Users", "person", "leads.user"),
             _item("Groups", "badge", "auth.group"),
         ],

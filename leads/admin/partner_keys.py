@@ -66,7 +66,7 @@ class PartnerKeyAdmin(ModelAdmin):
         return False  # taken away, it stays to be seen
 
     def get_fieldsets(self, request: HttpRequest, obj: PartnerKey | None = None) -> Any:
-        bound = ("Whose rows it sees", {"fields": ("publisher", "campaign")})
+        bound = ("Whose leads it sees", {"fields": ("publisher", "campaign")})
         return [(None, {"fields": ("name", "scopes", "expires_at")}), bound]
 
     def get_readonly_fields(self, request: HttpRequest, obj: PartnerKey | None = None) -> Any:
@@ -82,7 +82,7 @@ class PartnerKeyAdmin(ModelAdmin):
     def named(self, key: PartnerKey) -> SafeString:
         return two_lines(key.name, f"{key.prefix}…")
 
-    @admin.display(description="Whose rows")
+    @admin.display(description="Whose leads")
     def of(self, key: PartnerKey) -> str:
         return " in ".join(str(each) for each in (key.publisher, key.campaign) if each is not None) or "All"
 
