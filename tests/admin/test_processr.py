@@ -459,6 +459,11 @@ def test_a_group_takes_jobs_with_the_leads_that_each_runs_for(
     assert units[0]["job"]["row"] == loose
     inside = [(row["row"].name, row["when"]) for row in units[1]["rows"]]
     assert inside == [("German", "where country is Germany or Austria"), ("Other", "for all other leads")]
+    assert not units[1]["hole"]
+    browser_client.post(_do(other, "pause"))
+    assert "No job that is on is for all other leads: those land in Caution." in text(
+        browser_client.get(_tab(campaign))
+    )
     group = JobGroup.objects.get()
     assert group.score == 40
     response = browser_client.post(

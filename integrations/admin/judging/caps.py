@@ -58,7 +58,7 @@ class CapsForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"cap_day": "In a day", "cap_week": "In a week", "cap_month": "In a month", "cap_total": "In all"}
         widgets = {
             **{
-                name: NumberInput(attrs={"class": "pt-number", "placeholder": "no bound"})
+                name: NumberInput(attrs={"class": "pt-number", "placeholder": "any"})
                 for name in ("cap_day", "cap_week", "cap_month", "cap_total")
             },
             "over_cap": forms.RadioSelect,

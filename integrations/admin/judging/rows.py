@@ -70,7 +70,10 @@ def _standing(job: Job, problem: str, build: KeyBuild | None) -> Standing:
 
 
 def job_rows(campaign: Campaign, tab: Tab) -> list[dict[str, Any]]:
-    """What stands under a tab, in its order: rows of jobs, and groups with their rows."""
+    """What stands under a tab, in its order: rows of jobs, and groups with their rows.
+
+    A group has a `hole` where none of its jobs that are on is for all other leads: those land in Caution.
+    """
     units = processr_units(campaign.pk, tab)
     grouped = [job for unit in units if isinstance(unit, JobGroup) for job in unit.jobs.all()]
     jobs = [*(unit for unit in units if isinstance(unit, Job)), *grouped]
@@ -97,7 +100,9 @@ def job_rows(campaign: Campaign, tab: Tab) -> list[dict[str, Any]]:
         members = sorted(unit.jobs.all(), key=lambda job: (job.position, job.pk))
         inside = [row(job, place, len(members)) for place, job in enumerate(members)]
         first, last = at == 0, at == len(units) - 1
-        found.append({"group": unit, "rows": inside, "first": first, "last": last})
+        on = [job for job in members if job.enabled]
+        hole = bool(on) and all(job.when_field for job in on)
+        found.append({"group": unit, "rows": inside, "first": first, "last": last, "hole": hole})
     return found
 
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from integrations.admin.judging.job_form import MOST_SCORE, JobForm
 from integrations.job_sets import JobSpec, group_specs, job_compile, job_reads, job_spec, job_specs
-from integrations.kit.jobs import Enriching
+from integrations.kit.jobs import Enriching, JobManifest
 from integrations.trying import MOST_LEADS, Tried, jobs_try, leads_preview
 from leads.admin.badges import SHAPES, STATUS_TONES, badge, short
 from leads.models import Campaign, Field, Lead, Status
@@ -162,7 +162,10 @@ def try_page(model_admin: Any, request: HttpRequest, campaign: Campaign) -> Http
         ]  # fmt: skip
     context: dict[str, Any] = {
         "page": "try",
-        "specs": [(spec, job_compile(spec.kind, spec.settings).manifest) for spec in specs],
+        "specs": sorted(
+            ((spec, job_compile(spec.kind, spec.settings).manifest) for spec in specs),
+            key=lambda pair: _place(pair[0], {group.id: group.position for group in groups}, pair[1]),
+        ),
         "groups": groups,
         "group_names": {group.id: group.name for group in groups},
         "last": last_asked(posted or {}),
@@ -172,6 +175,12 @@ def try_page(model_admin: Any, request: HttpRequest, campaign: Campaign) -> Http
     if posted is not None:
         context |= tried_context(request, jobs_try(campaign, specs, last=last_asked(posted), groups=groups))
     return model_admin.tab(request, campaign, "processr", context)  # type: ignore[no-any-return]
+
+
+def _place(spec: JobSpec, groups: Mapping[int, int], manifest: JobManifest | None) -> tuple[bool, int, int, int]:
+    """Where a job stands in the list: enrichment first, what is in a group where the group is."""
+    judges = manifest is None or manifest.tab == "quality"
+    return judges, groups.get(spec.group_id or 0, spec.position), spec.position, spec.id
 
 
 def _spec_posted(spec: JobSpec, posted: Mapping[str, Any]) -> JobSpec:
