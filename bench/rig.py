@@ -42,6 +42,8 @@ class Size:
     """Rows that stream in and out, while memory is looked at."""
     history: tuple[int, int] = (100_000, 1_000_000)
     """Events before, where audiences are measured: few, and many."""
+    kept: tuple[int, int] = (10_000, 1_000_000)
+    """Leads kept, where judging is measured: few, and many."""
 
     def changed(self, *, leads: int | None, rounds: int | None) -> Size:
         """The same with other counts, where they are given."""
@@ -59,6 +61,7 @@ QUICK = Size(
     idle_every_ms=60,
     streamed=100_000,
     history=(20_000, 200_000),
+    kept=(5_000, 50_000),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import audiences, engine
+from bench import audiences, engine, judging
 from bench.api import api_section
 from bench.events import events_section
 from bench.figures import Figure
@@ -182,6 +182,25 @@ def audiences_section(bench: Bench) -> list[Figure]:
     ]
 
 
+def judging_section(bench: Bench) -> list[Figure]:
+    """Ten jobs with a check for duplicates: leads judged, and what the check costs as more leads are kept."""
+    settings = {**bench.servers.settings, "DATABASE_URL": bench.servers.another_database("judging")}
+    env = {**settings, "SECRET_KEY": "bench", "DATA_DIR": str(bench.directory)}
+    worker = bench.child("judging", "-m", "bench.judging_work", env=env)
+    few, many = (judging.judged(worker, kept, max(bench.size.rounds, 3)) for kept in bench.size.kept)
+    section = "Judging: ten jobs, one of them a check for duplicates; batches of 500, one worker"
+    ratios = [late / early for early, late in zip(few.check_ms, many.check_ms, strict=True)]
+    return [
+        Figure(section, f"judged, {few.kept:,} leads kept", few.leads_per_s, "/s"),
+        Figure(section, f"judged, {many.kept:,} leads kept", many.leads_per_s, "/s", target=1_000),
+        Figure(section, "CPU of the worker for a lead", many.worker_ms, "ms"),
+        Figure(section, f"the check for a lead, {few.kept:,} kept", few.check_ms, "ms"),
+        Figure(section, f"the check for a lead, {many.kept:,} kept", many.check_ms, "ms"),
+        Figure(section, "the check: many ÷ few", ratios, target=2.0, at_most=True),
+        Figure(section, "keys made of leads before a job", [many.keys_per_s], "/s"),
+    ]
+
+
 def profiled(bench: Bench, directory: Path) -> str:
     """Where the time of the production form goes under load, in words; more of it in files."""
     return profile(
@@ -201,5 +220,6 @@ SECTIONS: dict[str, Callable[[Bench], list[Figure]]] = {
     "embedded": embedded_section,
     "events": events_section,
     "audiences": audiences_section,
+    "judging": judging_section,
     "api": api_section,
 }

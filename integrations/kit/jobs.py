@@ -77,7 +77,7 @@ class SeenBefore:
 
     `fields` are input keys in their order, `normal` their values in normal form; no question is asked about an empty one.
     `since` and `until` bound when the earlier lead was received. The lead itself does not count; of two that come at once, the
-    one with the smaller id is the earlier.
+    one that is judged first is the earlier. A lead that is judged once more is compared with those of smaller ids alone.
     """
 
     fields: tuple[str, ...]
