@@ -40,7 +40,7 @@ LOST_IN_DOUBT = (
     "Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it."
 )
 
-WITHDRAWN = "Not sent: when the lead was reprocessed its campaign’s jobs turned it down."
+WITHDRAWN = "Not sent: the lead was reprocessed, and does not go out by the jobs of its campaign."
 
 # In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
 MAPPING_OF_THEN = "mapping_version"
@@ -269,7 +269,7 @@ def deliveries_park(integration_id: int, reason: str) -> None:
 
 
 def deliveries_withdraw(lead_ids: Collection[int]) -> int:
-    """Take back what has not gone out of leads that are turned down after all; how many deliveries that were."""
+    """Take back what has not gone out of leads that do not go out after all; how many deliveries that were."""
     return Delivery.objects.filter(
         lead__in=lead_ids, kind=Delivery.Kind.LEAD, state__in=[DeliveryState.QUEUED, DeliveryState.HELD]
     ).update(state=DeliveryState.NOT_SENT, reason=WITHDRAWN, next_try_at=None)

@@ -6,7 +6,7 @@ A batch is one transaction: a lead is never judged without its deliveries, and n
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -60,17 +60,18 @@ class _Received(NamedTuple):
     processr_version: int
 
 
-_NEXT = Reading(
-    lambda now: (
+def _next(now: dt.datetime) -> QuerySet[Lead, tuple[Any, ...]]:
+    return (
         _received(now)
         .select_for_update(skip_locked=True, of=("self",))
         .order_by("id")
         .values_list("pk", "campaign_id", "status", "sync_subdomain", "sync_token", "campaign__processr_version")[
             :BATCH
         ]
-    ),
-    times=[0],
-)
+    )
+
+
+_NEXT = Reading(_next, times=[0])
 
 
 def _process_batch() -> int:
