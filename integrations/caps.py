@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce, TruncDate
-from django.utils import timezone
 
 from integrations.gate import MIDNIGHT, clock_shows
+from leads import clock
 from leads.database import insert_rows
 from leads.models import CampaignPublisher, CapCount, Held, Lead, Status
 
@@ -168,4 +168,4 @@ def caps_changed(contract_ids: Iterable[int]) -> None:
             campaign__releases_held=True,
             publisher=contract.publisher_id,
             held__startswith="cap_",
-        ).update(held_until=timezone.now())
+        ).update(held_until=clock.now())

@@ -190,7 +190,7 @@ def test_leads_that_were_at_judgement_when_the_job_was_added_are_looked_at_once_
     # Judged by a worker that knew of no such job.
     keys_build()
     Lead.objects.filter(pk=waiting.pk).update(status="valid", processed_at=timezone.now())
-    KeyBuild.objects.update(again_at=timezone.now())
+    KeyBuild.objects.update(again_at=timezone.now() - dt.timedelta(minutes=1))
     keys_build()
     assert not key_builds_due()
     assert fails(campaign)
