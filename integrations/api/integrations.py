@@ -125,7 +125,7 @@ class IntegrationsView(APIView):
             if state not in STATES:
                 raise _wrong("state", f"Write one of: {', '.join(STATES)}.")
             rows = rows.filter(state=state)
-        page = page_of(request, rows)
+        page = page_of(request, rows, filters=["campaign", "state"])
         return Response(page.answered(IntegrationSerializer(page.rows, many=True).data))
 
 

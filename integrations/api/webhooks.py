@@ -368,7 +368,7 @@ class WebhookMessagesView(APIView):
             if state not in DeliveryState.values:
                 raise _wrong("state", f"Write one of: {', '.join(DeliveryState.values)}.")
             rows = rows.filter(state=state)
-        page = page_of(request, rows)
+        page = page_of(request, rows, filters=["state"])
         return Response(page.answered(MessageSerializer(page.rows, many=True).data))
 
 

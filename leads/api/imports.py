@@ -257,7 +257,7 @@ class ImportRowsView(APIView):
             if state not in ROW_STATES:
                 raise _wrong("state", f"Write one of: {', '.join(ROW_STATES)}.")
             rows = rows.filter(state=state)
-        page = page_of(request, rows)
+        page = page_of(request, rows, filters=["state"])
         return Response(page.answered(RowSerializer(page.rows, many=True).data))
 
 

@@ -44,7 +44,7 @@ class LeadFilterSerializer(serializers.Serializer[Any]):
 def leads_found(request: Request) -> QuerySet[Lead]:
     """The leads that a request’s filters mean, of those that its key sees. Raises what is wrong with a filter."""
     partner = partner_of(request)
-    asked = LeadFilterSerializer(data=request.query_params)
+    asked = LeadFilterSerializer(data=request.query_params.dict())
     asked.is_valid(raise_exception=True)
     given = asked.validated_data
     if not partner.sees(campaign_id=given.get("campaign"), publisher_id=given.get("publisher")):
@@ -74,5 +74,5 @@ class LeadsView(APIView):
         responses=page_schema("LeadPage", LeadSerializer),
     )
     def get(self, request: Request) -> Response:
-        page = page_of(request, leads_found(request), settled=True)
+        page = page_of(request, leads_found(request), settled=True, filters=list(LeadFilterSerializer().fields))
         return Response(page.answered(LeadSerializer(page.rows, many=True).data))

@@ -151,7 +151,8 @@ def _statuses(method: str, operation: Mapping[str, Any]) -> Iterable[str]:
     if not any(operation.get("security", ())):
         return ("404",) if "path" in places else ()
     found = [*_READS]
-    if "path" in places:
+    if "path" in places or method in ("post", "put", "patch"):
+        # What a body names may be none of the key's business, too.
         found.append("404")
     if "query" in places:
         found.append("422")

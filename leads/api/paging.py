@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -64,16 +65,24 @@ class Page(Generic[R]):
         return {"data": data, "next": self.next, "cursor": self.cursor}
 
 
-def page_of(request: Request, rows: QuerySet[R], *, settled: bool = False) -> Page[R]:
+def page_of(request: Request, rows: QuerySet[R], *, settled: bool = False, filters: Collection[str] = ()) -> Page[R]:
     """The page that a request asks for: cursor, limit, order. Raises ProblemRaised.
+
+    `filters` are what else this list takes: one that is written wrongly is refused, or it would show more than was asked for.
 
     With `settled`, “oldest first” holds back rows that a row with a smaller id may yet appear before: ids are given before the
     commit, so one who follows a table by its ids would miss the slower of two writers.
     """
-    limit = _limit(request.query_params.get("limit", ""))
+    for name in request.query_params:
+        if name not in ("cursor", "limit", "order", *filters):
+            raise _bad(
+                name[:60],
+                f"This list has no such parameter. It has: {', '.join(['cursor', 'limit', 'order', *filters])}.",
+            )
+    limit = _limit(request.query_params.get("limit"))
     cursor = request.query_params.get("cursor", "")
     order = request.query_params.get("order", "")
-    if order not in ("", NEWEST, OLDEST):
+    if order not in (NEWEST, OLDEST) and "order" in request.query_params:
         raise _bad("order", f"Write {NEWEST} or {OLDEST}.")
     oldest, behind = _read(cursor, order)
     if oldest:
@@ -103,8 +112,8 @@ def _settled(rows: QuerySet[R]) -> QuerySet[R]:
     )
 
 
-def _limit(text: str) -> int:
-    if not text:
+def _limit(text: str | None) -> int:
+    if text is None:
         return PER_PAGE
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_PER_PAGE):
         raise _bad("limit", f"Write a number from 1 to {MOST_PER_PAGE}.")

@@ -62,6 +62,7 @@ def test_integrations_are_listed_with_their_state_in_words_and_none_of_their_sec
     assert partner.get("integrations", campaign=987_654).json()["data"] == []
     problem(partner.get("integrations", state="asleep"), 422, "invalid")
     problem(partner.get("integrations", campaign="x"), 422, "invalid")
+    problem(partner.get("integrations", campain=1), 422, "invalid")
 
 
 def test_a_paused_one_keeps_what_comes_and_lets_it_out_when_it_is_resumed(
