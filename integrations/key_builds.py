@@ -114,7 +114,7 @@ def job_removed(job: Job) -> None:
 def _build_begin(job: Job, campaign: Campaign, reach: list[dict[str, Any]]) -> bool:
     """Note that keys are to be made for a job; True where there are no leads that want them."""
     for entry in reach:
-        _kind_keep(*kind_named(entry["scope"], entry["fields"]))
+        _kind_keep(*kind_named(entry["scope"], tuple(entry["fields"])))
     now = clock.now()
     leads = _leads_in(reach, campaign)
     up_to = leads.aggregate(last=Max("pk"))["last"] or 0
@@ -260,4 +260,4 @@ def keys_clean(most: int = 10_000) -> int:
 
 def _wanted() -> set[tuple[str, str]]:
     reaches_kept = KeyBuild.objects.values_list("reach", flat=True)
-    return {kind_named(entry["scope"], entry["fields"]) for reach in reaches_kept for entry in reach}
+    return {kind_named(entry["scope"], tuple(entry["fields"])) for reach in reaches_kept for entry in reach}

@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from django.db import connection
@@ -51,7 +52,8 @@ def kind_of(question: SeenBefore | PostsBefore) -> tuple[str, str]:
     return kind_named(question.scope, () if isinstance(question, PostsBefore) else question.fields)
 
 
-def kind_named(scope: str, fields: Sequence[str]) -> tuple[str, str]:
+@lru_cache(maxsize=1_000)
+def kind_named(scope: str, fields: tuple[str, ...]) -> tuple[str, str]:
     """Scope and fields as KeyKind keeps them; no fields: the address that a lead was sent from."""
     text = json.dumps(list(fields)) if fields else ""
     if len(text) > MOST_FIELDS_CHARS:

@@ -121,5 +121,5 @@ def _with_kinds(jobs: JobSet, specs: Iterable[JobSpec]) -> tuple[JobSet, bool]:
     kinds = dict(jobs.kinds)
     for spec in specs:
         for entry in job_reach(spec):
-            kinds.setdefault(kind_named(entry["scope"], entry["fields"]), -1 - len(kinds))
+            kinds.setdefault(kind_named(entry["scope"], tuple(entry["fields"])), -1 - len(kinds))
     return replace(jobs, kinds=kinds), len(kinds) > len(jobs.kinds)
