@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from django.conf import settings
 
 from integrations.kit.conditions import BadCondition, Holds, condition_compile, conditions_fields
 from integrations.kit.job_registry import job_kinds
@@ -148,7 +151,22 @@ def job_set(campaign_id: int, version: int, forms: Mapping[int, int]) -> JobSet:
 
 def job_sets_forget() -> None:
     """Read everything anew at the next question."""
+    global _wide
     _kept.clear()
+    _wide = None
+
+
+_wide: tuple[float, bool] | None = None
+
+
+def wide_jobs() -> bool:
+    """Whether any job compares with leads of other campaigns: those have keys for it, also of a campaign that is new and has
+    no jobs. Known from CATALOG_MAX_AGE_SECONDS ago at most."""
+    global _wide
+    known = _wide
+    if known is None or time.monotonic() - known[0] > settings.CATALOG_MAX_AGE_SECONDS:
+        known = _wide = (time.monotonic(), KeyBuild.objects.filter(wide=True).exists())
+    return known[1]
 
 
 def _load(campaign: Campaign) -> JobSet:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from integrations.delivery import Wish, accepting, deliveries_add
+from integrations.job_sets import wide_jobs
 from integrations.judgements import goes_out, leads_judge_by_jobs
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, IntegrationState
@@ -80,8 +81,9 @@ def _process_batch() -> int:
         if not leads:
             return 0
         judgements = {lead.pk: _plain(lead) for lead in leads}
-        # A campaign that nobody ever gave a job or a cap costs nothing more.
-        if versions := {lead.campaign_id: lead.processr_version for lead in leads if lead.processr_version}:
+        # A campaign that nobody ever gave a job or a cap costs nothing more, unless jobs of others compare with its leads.
+        wide = wide_jobs()
+        if versions := {lead.campaign_id: lead.processr_version for lead in leads if lead.processr_version or wide}:
             judgements |= leads_judge_by_jobs([lead.pk for lead in leads if lead.campaign_id in versions], versions)
         leads_judge(judgements, tell={lead.pk: bool(lead.sync_subdomain and lead.sync_token) for lead in leads})
         integrations = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)

@@ -87,6 +87,13 @@ def test_a_scope_says_whose_leads_count(campaign: Campaign, scope: str) -> None:
     }[scope]
 
 
+def test_leads_of_a_campaign_that_is_newer_than_the_job_count_too(campaign: Campaign) -> None:
+    duplicate(campaign, settings={"scope": "instance"})
+    judge(campaign, email="bob@example.test")
+    assert judge(make_campaign("Autumn"), email=ADA).status == "valid"
+    assert fails(campaign)
+
+
 def test_leads_beyond_the_days_do_not_count(campaign: Campaign) -> None:
     duplicate(campaign, settings={"days": 30})
     judge(campaign, email=ADA, created_at=days_ago(31))
