@@ -119,12 +119,16 @@ def clean(form: CompiledForm, pairs: Pairs, max_chars: int) -> Cleaned | list[Fi
     Values are trimmed; what is empty is left out; of a name that is there twice the last one counts, as PHP has it. The
     error for extra fields comes first and has no name (facts, section 7).
     """
-    posted: dict[str, str] = {}
     inputs = form.inputs
     extra = False
     sync = {_SYNC_TOKEN: "", _SYNC_SUBDOMAIN: ""}
     visitor: dict[str, str] | None = None
-    for name, value in pairs:
+    posted = dict(pairs)
+    if not posted.keys() <= inputs.keys():
+        posted, others = {}, pairs
+    else:
+        others = []  # inputs and nothing else, as nearly always
+    for name, value in others:
         if name in inputs:
             posted[name] = value
         elif name in sync:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -23,8 +22,7 @@ TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row and its number: of NDJSON the line, of an array the place from 1, of CSV the row that a spreadsheet shows.
 
     It is an object of JSON, or the pairs of a row of CSV, or `problem` says why it can't be read.
