@@ -51,6 +51,7 @@ class _AtIntegrations:
             "pending": Case(When(status=Status.PENDING, then=Value(True)), default=Value(False)),
             "testing": Case(*testing, default=Value(False)),
             "erased": Case(When(erased_at=None, then=Value(False)), default=Value(True)),
+            "waits": Case(When(held="", then=Value(False)), default=Value(True)),
         }
         for integration in self.integrations:
             latest = Delivery.objects.filter(
@@ -87,6 +88,10 @@ class _AtIntegrations:
 
 class _Delivering(_AtIntegrations):
     resend = False
+
+    def why_not(self, row: Row) -> str:
+        # What is in Caution or beyond a cap is pushed on by a person first (facts, section 8).
+        return "it waits: accept it first" if row["waits"] else super().why_not(row)
 
     def why_not_there(self, name: str, state: str | None, verdict: str | None) -> str:
         return "" if state is None else f"already handed to {name}"

@@ -14,7 +14,7 @@ from integrations.arranging import job_store
 from integrations.bulk import activity_work, bulk_dry_run, bulk_start
 from integrations.held import leads_held_due, leads_held_release, leads_push_on, leads_turn_down
 from integrations.key_builds import keys_build
-from integrations.models import Delivery, DeliveryState
+from integrations.models import Delivery, DeliveryState, Integration
 from integrations.processr import leads_process
 from integrations.reprocessing import leads_reprocess
 from integrations.selections import LeadSelection
@@ -86,6 +86,12 @@ def test_leads_are_accepted_in_bulk(campaign: Campaign, caution: Lead) -> None:
         "Accepted: it goes out.", "It does not wait: it is neither in Caution nor beyond a cap.",
     ]  # fmt: skip
     assert again(caution).status == "valid"
+
+
+def test_a_lead_that_waits_is_not_delivered_by_hand_before_it_is_accepted(caution: Lead) -> None:
+    params = {"integrations": list(Integration.objects.values_list("pk", flat=True))}
+    run = bulk_dry_run("deliver", LeadSelection(ids=(caution.pk,)), params)
+    assert (run.will, run.cant) == (0, {"it waits: accept it first": 1})
 
 
 def test_leads_are_rejected_in_bulk_with_a_reason(caution: Lead) -> None:
