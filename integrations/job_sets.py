@@ -109,6 +109,8 @@ class JobSet:
     """All that judges a campaign's leads."""
 
     campaign_id: int
+    inputs: frozenset[str] = frozenset()
+    """The keys under which values of the campaign's forms are kept."""
     enrichment: tuple[Step, ...] = ()
     quality: tuple[Step, ...] = ()
     writers: tuple[KeyWriter, ...] = ()
@@ -179,12 +181,14 @@ def job_set_compile(
     campaign: Campaign, specs: Sequence[JobSpec], groups: Sequence[GroupSpec], waiting: Collection[int] = ()
 ) -> JobSet:
     """The jobs of a campaign compiled from what is given; `waiting` are those for which keys are still being made."""
-    enrichment, quality = steps_compile(specs, groups, campaign_inputs(campaign.pk), waiting)
+    inputs = campaign_inputs(campaign.pk)
+    enrichment, quality = steps_compile(specs, groups, inputs, waiting)
     contracts = CampaignPublisher.objects.filter(campaign=campaign.pk).exclude(
         cap_day=None, cap_week=None, cap_month=None, cap_total=None
     )
     return JobSet(
         campaign_id=campaign.pk,
+        inputs=inputs,
         enrichment=enrichment,
         quality=quality,
         writers=tuple(_writers(campaign, specs)),

@@ -62,7 +62,10 @@ def tallies_add(
         for job_id, outcome in found.outcomes:
             outcomes[job_id, day, lead.publisher_id, outcome] += 1
         if found.failed:
-            personal = personal_values(lead.values, lead.ip or "", *(found.enriched or {}).values())
+            # Reasons name fields, and "email" may also be how somebody wants to be reached.
+            names = {key.casefold() for key in sets[lead.campaign_id].inputs}
+            posted = personal_values(lead.values, lead.ip or "", *(found.enriched or {}).values())
+            personal = [value for value in posted if value.casefold() not in names]
             for entry in found.failed:
                 if entry["job"] is not None:
                     reason = without(entry["reason"], personal)[:REASON_CHARS]

@@ -70,6 +70,12 @@ def test_reasons_that_are_counted_name_nothing_that_was_posted_and_are_bounded(
     assert set(JobReason.objects.values_list("reason", flat=True)) - {OTHERS}
 
 
+def test_a_reason_names_its_field_whatever_was_posted(campaign: Campaign) -> None:
+    job = required(campaign, "email")
+    judge(campaign, firstName="email", email="")
+    assert job_reasons([job.pk]) == [(job.pk, "Required values are empty or missing: email.", 1)]
+
+
 def test_of_an_erased_person_no_judgement_tells(campaign: Campaign) -> None:
     duplicate(campaign)
     add_job(campaign, "change_case", "Loud", {"field": "firstName", "case": "upper", "adds": "loud"})
