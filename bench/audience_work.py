@@ -24,7 +24,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from integrations.events import events_route  # noqa: E402
+from integrations.tracked_events.routing import events_route  # noqa: E402
 from leads.audiences import audience_compute, audience_create  # noqa: E402
 from leads.database import insert_rows  # noqa: E402
 from leads.membership import memberships_due, memberships_update  # noqa: E402

@@ -25,14 +25,14 @@ from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.judging import DUPLICATES_IN  # noqa: E402
-from integrations.answering import Asked, answers_find, questions_lock  # noqa: E402
-from integrations.job_sets import JobSet, job_set  # noqa: E402
-from integrations.judging import job_lead  # noqa: E402
-from integrations.key_builds import key_builds_due, keys_build  # noqa: E402
-from integrations.lead_keys import keys_of, keys_write  # noqa: E402
+from integrations.judging.answers import Asked, answers_find, questions_lock  # noqa: E402
+from integrations.judging.changes import processr_changed  # noqa: E402
+from integrations.judging.job_sets import JobSet, job_set  # noqa: E402
+from integrations.judging.key_builds import key_builds_due, keys_build  # noqa: E402
+from integrations.judging.lead_keys import keys_of, keys_write  # noqa: E402
+from integrations.judging.weighing import job_lead  # noqa: E402
 from integrations.models import Integration, Job, KeyBuild, ValueList  # noqa: E402
 from integrations.processr import leads_process  # noqa: E402
-from integrations.processr_changes import processr_changed  # noqa: E402
 from leads.database import insert_rows, uuid7  # noqa: E402
 from leads.intake import COLUMNS, LeadRow  # noqa: E402
 from leads.models import Advertiser, Campaign, Field, Form, Lead, Publisher  # noqa: E402

@@ -11,12 +11,13 @@ from typing import Any
 
 from django.db.models import Case, Exists, Max, OuterRef, QuerySet, Value, When
 
-from integrations import comparison, list_filling
+from integrations import comparison
 from integrations.delivery import MAPPING_OF_THEN, Wish, deliveries_add, deliveries_release
 from integrations.handing_over import DELIVER, ERASE, MARK_DELIVERED, MARK_UNDELIVERED, RESEND
-from integrations.judging_actions import ACCEPT, REJECT, REPROCESS
+from integrations.judging.actions import ACCEPT, REJECT, REPROCESS
 from integrations.models import Delivery, DeliveryState, IntegrationState, MappingVersion
 from integrations.selections import DeliverySelection, Selection, delivery_selection, lead_selection, selection_kept
+from integrations.value_lists import filling as list_filling
 from leads import activity as activities
 from leads import activity_work as working
 from leads import imports

@@ -13,7 +13,6 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from integrations.delivery_events import deliveries_changed, deliveries_to_hold, deliveries_told
 from integrations.discovery import next_pull_at, settings_problems
 from integrations.gate import SWITCHED_OFF, integration_reopen
 from integrations.kit.contract import ConnectorError
@@ -24,6 +23,7 @@ from integrations.models.integration import InDoubt
 from integrations.reconciliation import doubt_settle
 from integrations.releasing import Pace, deliveries_let_out
 from integrations.versions import mapping_save
+from integrations.webhooks.delivery_events import deliveries_changed, deliveries_to_hold, deliveries_told
 from leads import clock
 from leads.database import insert_rows, uuid7
 from leads.models import Lead, Status

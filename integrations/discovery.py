@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from integrations.flows import run_step
-from integrations.job_sets import campaign_enriched_names
+from integrations.judging.job_sets import campaign_enriched_names
 from integrations.kit.answers import plain_text
 from integrations.kit.contract import Call, Choice, Connector, ConnectorError, Flow, NoAnswer, RemoteField, RemoteForm
 from integrations.kit.redaction import storable

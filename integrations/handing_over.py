@@ -12,12 +12,12 @@ from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, 
 from django.utils import timezone
 
 from integrations.delivery import Wish, accepting, deliveries_add
-from integrations.delivery_events import deliveries_changed
 from integrations.erasing import deliveries_erase
-from integrations.events_kept import lead_events_erase
 from integrations.gate import integration_reopen
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.reconciliation import first_poll_at
+from integrations.tracked_events.kept import lead_events_erase
+from integrations.webhooks.delivery_events import deliveries_changed
 from leads.activity import ActivityError
 from leads.bulk import Action, Found, Params, Row
 from leads.database import insert_rows, update_rows, uuid7

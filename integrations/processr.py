@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from integrations.delivery import Wish, accepting, deliveries_add
-from integrations.job_sets import wide_jobs
-from integrations.judgements import goes_out, leads_judge_by_jobs
+from integrations.judging.job_sets import wide_jobs
+from integrations.judging.judgements import goes_out, leads_judge_by_jobs
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, IntegrationState
 from leads import clock

@@ -18,13 +18,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from integrations.delivery_events import deliveries_changed, deliveries_told
 from integrations.gate import integrations_recount
 from integrations.kit.contract import Verdict
 from integrations.kit.redaction import storable
 from integrations.ledger import BY_EVENT, UNDATED, InForce, Word, follow, last_word, says_the_same, word_of
 from integrations.models import Delivery, DeliveryState, StatusUpdate
 from integrations.reasons import Translations
+from integrations.webhooks.delivery_events import deliveries_changed, deliveries_told
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Flag, Lead
 from leads.models.lead import Via

@@ -12,13 +12,13 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
 from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
-from integrations.delivery_events import deliveries_changed
 from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
 from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
 from integrations.models import Attempt, Delivery, DeliveryState, Integration
 from integrations.reconciliation import doubt_settle, first_poll_at
 from integrations.runner import Finished
 from integrations.standing import Standing
+from integrations.webhooks.delivery_events import deliveries_changed
 from leads import clock
 from leads.database import insert_rows, update_rows
 

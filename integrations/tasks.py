@@ -8,31 +8,31 @@ from types import MappingProxyType
 from celery import shared_task
 
 from integrations import bulk
-from integrations.audience_sync import SYNC_TASK, audience_syncs_work, syncs_due
-from integrations.client_rules import LOOK_TASK, client_rules_due, client_rules_look
 from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
-from integrations.events import ROUTE_TASK, events_due, events_route
-from integrations.events_kept import events_purge
 from integrations.failing import failures_escalate
-from integrations.held import RELEASE_TASK, leads_held_due, leads_held_release
-from integrations.key_builds import BUILD_TASK, key_builds_due, keys_build, keys_clean
-from integrations.list_filling import list_files_tidy
-from integrations.lists import lists_tidy
-from integrations.mails import MAIL_TASK, mails_due, mails_send
-from integrations.notices import TELL_TASK
-from integrations.outbox_routing import OUTBOX_TASK, outbox_due, outbox_route
+from integrations.judging.client_rules import LOOK_TASK, client_rules_due, client_rules_look
+from integrations.judging.held import RELEASE_TASK, leads_held_due, leads_held_release
+from integrations.judging.key_builds import BUILD_TASK, key_builds_due, keys_build, keys_clean
+from integrations.notices.incidents import TELL_TASK
+from integrations.notices.mails import MAIL_TASK, mails_due, mails_send
+from integrations.notices.silence import silence_look
+from integrations.notices.telling import notices_tell, steps_due
+from integrations.notices.verdict_shares import verdict_shares_look
+from integrations.notices.watching import notices_look
 from integrations.polling import POLL_TASK, integration_poll, integrations_to_poll
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
 from integrations.reconciliation import APPLY_TASK, updates_due, updates_match, verdicts_apply
-from integrations.silence import silence_look
 from integrations.stage import Stage
-from integrations.subscriptions import subscriptions_tidy
-from integrations.telling import notices_tell, steps_due
-from integrations.verdict_shares import verdict_shares_look
-from integrations.watching import notices_look
+from integrations.tracked_events.audience_sync import SYNC_TASK, audience_syncs_work, syncs_due
+from integrations.tracked_events.kept import events_purge
+from integrations.tracked_events.routing import ROUTE_TASK, events_due, events_route
+from integrations.value_lists.filling import list_files_tidy
+from integrations.value_lists.lists import lists_tidy
+from integrations.webhooks.routing import OUTBOX_TASK, outbox_due, outbox_route
+from integrations.webhooks.subscriptions import subscriptions_tidy
 from leads.activity import WORK_TASK
 from leads.activity_work import activities_due
 from leads.imports import imports_purge

@@ -1,4 +1,4 @@
-"""What happened, written down for whoever wants to be told, in the transaction of its cause. integrations/outbox_routing.py
+"""What happened, written down for whoever wants to be told, in the transaction of its cause. integrations/webhooks/routing.py
 makes messages of it.
 
 Where nobody wants to be told it costs a look at what this process knows; which is read anew when it is older than

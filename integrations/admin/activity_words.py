@@ -11,8 +11,8 @@ from integrations.admin.bulk_forms import CHANGE_DELIVERY, CHANGE_LEAD, DELIVERY
 from integrations.bulk import activity_label
 from integrations.comparison import NAME as COMPARE
 from integrations.comparison import comparison_sentence
-from integrations.list_filling import NAME as FILL_LIST
 from integrations.models import Integration
+from integrations.value_lists.filling import NAME as FILL_LIST
 from leads.activity import Progress
 from leads.admin.badges import badge, short
 from leads.admin.flagging import counted

@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from integrations.arranging import job_add, name_free
+from integrations.judging.arranging import job_add, name_free
 from integrations.kit.job_registry import job_kinds_find
 from integrations.kit.jobs import Tab
 from integrations.kit.registry import connectors, find

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from integrations.audience_sync import integrations_to_tell, sync_add, sync_figures, sync_now, sync_stop
 from integrations.models import AudienceSync, DeliveryState, IntegrationState
+from integrations.tracked_events.audience_sync import integrations_to_tell, sync_add, sync_figures, sync_now, sync_stop
 from leads import clock
 from leads.admin.audiences import AudienceAdmin
 from leads.admin.badges import badge

@@ -24,9 +24,9 @@ from integrations.admin.judging.urls import judging_urls
 from integrations.admin.needs import needs
 from integrations.admin.overview import overview
 from integrations.admin.tallies import job_numbers
+from integrations.judging.changes import campaign_caps_changed, processr_changed
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, Integration, Job, JobGroup
-from integrations.processr_changes import campaign_caps_changed, processr_changed
 from leads.admin.campaigns import CampaignAdmin
 from leads.admin.charts import lasting
 from leads.models import Campaign, CampaignPublisher

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from integrations.arranging import job_tab
+from integrations.judging.arranging import job_tab
 from integrations.models import Delivery, DeliveryState, Integration, Job, VerdictState
 from leads.admin.badges import short
 from leads.admin.filters import Asked, number

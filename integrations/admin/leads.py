@@ -16,8 +16,8 @@ from integrations.admin.bulk_forms import LEAD_ASKINGS
 from integrations.admin.filters import DeliveryStateFilter, FailedJobFilter, IntegrationFilter, VerdictFilter
 from integrations.admin.mend_page import may_mend, mend_link
 from integrations.admin.timeline import activity_entries, delivery_entries, event_entries
-from integrations.held import held_words
-from integrations.judging_actions import ACCEPT, REJECT
+from integrations.judging.actions import ACCEPT, REJECT
+from integrations.judging.held import held_words
 from integrations.mending import mendable
 from integrations.models import Delivery
 from integrations.selections import LeadSelection

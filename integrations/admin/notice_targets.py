@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from integrations.admin.notices import arrival
 from integrations.kit.contract import ConnectorError
 from integrations.models import Integration, IntegrationState, NoticeKind, NoticeTarget
-from integrations.notice_targets import (
+from integrations.notices.targets import (
     secret_rotate,
     secret_rotated,
     webhook_add,
@@ -25,7 +25,7 @@ from integrations.notice_targets import (
     webhook_problem,
     webhook_resume,
 )
-from integrations.telling import target_test
+from integrations.notices.telling import target_test
 from leads.admin.badges import badge, two_lines
 from leads.history import record
 from leads.models import Campaign

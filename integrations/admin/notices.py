@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import Delivery, DeliveryState, Notice, NoticeKind, NoticeMessage, NoticeStep
-from integrations.notice_words import leads_waiting, notice_name, waiting_words
+from integrations.notices.words import leads_waiting, notice_name, waiting_words
 from leads.admin.badges import SHAPES, badge, moment, short
 from leads.skin import ChoicesDropdownFilter, DropdownFilter, ModelAdmin
 

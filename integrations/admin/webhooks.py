@@ -21,7 +21,7 @@ from integrations.admin.notices import Arrival, delivery_arrival
 from integrations.kit.contract import ConnectorError
 from integrations.models import Delivery, IntegrationState
 from integrations.releasing import release_words
-from integrations.subscriptions import (
+from integrations.webhooks.subscriptions import (
     ENDED,
     OVERLAP_HOURS,
     SubscriptionError,

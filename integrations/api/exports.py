@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from integrations.exports import DELIVERY_COLUMNS
-from integrations.outbox_routing import READS_LEADS
+from integrations.webhooks.routing import READS_LEADS
 from leads.api.calls import partner_of
 from leads.exports import CONTENT_TYPES, NO_MORE, leads_csv, leads_xlsx
 from leads.lead_search import LeadSearch

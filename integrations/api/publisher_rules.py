@@ -13,8 +13,8 @@ from typing import Any
 from integrations.kit.job_settings import boolean, identifier, lines, text
 from integrations.kit.jobs import BadSetting
 from integrations.kit.lists import LIST_KINDS
-from integrations.lists import list_items
 from integrations.models import Job, ValueList
+from integrations.value_lists.lists import list_items
 from leads import pool
 from leads.models import CampaignPublisher
 from leads.publisher_api import answers

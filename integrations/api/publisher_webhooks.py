@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from integrations.models import Delivery, DeliveryState
-from integrations.outbox_routing import happenings_offered
-from integrations.subscriptions import (
+from integrations.webhooks.routing import happenings_offered
+from integrations.webhooks.subscriptions import (
     OVERLAP_HOURS,
     SubscriptionError,
     subscription_add,

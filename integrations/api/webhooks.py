@@ -17,8 +17,8 @@ from rest_framework.views import APIView
 
 from integrations.kit.contract import ConnectorError
 from integrations.models import Attempt, Delivery, DeliveryState
-from integrations.outbox_routing import READS_LEADS
-from integrations.subscriptions import (
+from integrations.webhooks.routing import READS_LEADS
+from integrations.webhooks.subscriptions import (
     MOST_OVERLAP_HOURS,
     OVERLAP_HOURS,
     SubscriptionError,

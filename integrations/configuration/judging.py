@@ -11,14 +11,14 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from integrations.arranging import group_store, job_store
 from integrations.configuration.pipelines import CREATED, UNCHANGED, UPDATED, save_clean
 from integrations.configuration.reading import ConfigurationError, Item, did_you_mean
+from integrations.judging.arranging import group_store, job_store
+from integrations.judging.changes import campaign_caps_changed, processr_changed
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import BadSetting, JobKind, JobSetting
 from integrations.kit.text_map import map_kept, pairs_of
 from integrations.models import Job, JobGroup, ValueList
-from integrations.processr_changes import campaign_caps_changed, processr_changed
 from leads.models import Campaign, CampaignPublisher
 
 CAPS = ("cap_day", "cap_week", "cap_month", "cap_total")

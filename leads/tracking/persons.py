@@ -2,7 +2,7 @@
 
 Rules: a user id is one person in its campaign. An anonymous id belongs to the first user whom a call names beside it, with all
 that was tracked before; who uses the same browser later is another person. An alias call makes two persons one.
-One routing transaction runs at a time (integrations/events.py), so nothing here is done twice at once.
+One routing transaction runs at a time (integrations/tracked_events/routing.py), so nothing here is done twice at once.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from integrations.arranging import job_add, job_store
 from integrations.bulk import activity_work
-from integrations.job_sets import job_sets_forget
+from integrations.judging.arranging import job_add, job_store
+from integrations.judging.job_sets import job_sets_forget
 from integrations.models import Job
 from integrations.processr import leads_process
 from leads.models import Activity, Campaign, CampaignPublisher, Lead, User

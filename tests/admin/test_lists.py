@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from integrations.arranging import job_add, job_store
 from integrations.bulk import activity_work
-from integrations.lists import list_add, list_items
+from integrations.judging.arranging import job_add, job_store
 from integrations.models import ValueList
+from integrations.value_lists.lists import list_add, list_items
 from leads.models import Activity, ActivityState, Campaign, User
 from portal.roles import VIEWER
 from tests.admin.pages import boxes, said, text

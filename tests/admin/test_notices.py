@@ -20,8 +20,8 @@ from integrations.models import (
     NoticeMessage,
     NoticeTarget,
 )
-from integrations.notices import notice_end, notice_raise
-from integrations.telling import notices_tell
+from integrations.notices.incidents import notice_end, notice_raise
+from integrations.notices.telling import notices_tell
 from leads.models import User
 from tests.admin.pages import boxes, said, text
 from tests.engine.test_webhooks import Receiver

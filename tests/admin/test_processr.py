@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from integrations.arranging import group_fill, group_store, job_add, job_store
+from integrations.judging.arranging import group_fill, group_store, job_add, job_store
 from integrations.models import Job, JobGroup, JobReason, JobTally, ValueList
 from leads.models import Campaign, Field, Lead, Publisher, User
 from portal.roles import ACCOUNT_MANAGER, VIEWER

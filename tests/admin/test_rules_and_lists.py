@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations.arranging import job_add
-from integrations.job_problems import jobs_problems
+from integrations.judging.arranging import job_add
+from integrations.judging.problems import jobs_problems
 from integrations.kit.lists import CLIENTS
 from integrations.models import ClientRule, Integration, Job, ValueList
 from leads.models import Campaign

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from integrations.dispatch import integration_deliver
 from integrations.models import Delivery, Integration
-from integrations.outbox_routing import outbox_route
+from integrations.webhooks.routing import outbox_route
 from leads.models import PartnerKey, Publisher, Subscription
 from leads.outbox import outbox_forget
 from leads.partner_keys import key_end

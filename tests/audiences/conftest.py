@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.events import events_route
+from integrations.tracked_events.routing import events_route
 from leads.audiences import audience_create
 from leads.membership import memberships_update
 from leads.models import Advertiser, Audience, Campaign, Event, Membership, Source

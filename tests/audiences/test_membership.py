@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from integrations.events_kept import events_purge
+from integrations.tracked_events.kept import events_purge
 from leads import membership
 from leads.audiences import NameTaken, audience_change_rule, audience_create, audience_switch
 from leads.membership import memberships_due

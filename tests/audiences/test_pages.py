@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from integrations.audience_sync import audience_syncs_work, sync_add
 from integrations.models import AudienceSync, Delivery
+from integrations.tracked_events.audience_sync import audience_syncs_work, sync_add
 from leads.models import Audience, Source, User
 from tests.audiences.conftest import audience, call, come, days, did, members, now_is, trait
 from tests.audiences.test_sync import convertro, webhook

@@ -14,7 +14,7 @@ from tests.tracking.destinations import Destination
 pytestmark = pytest.mark.portals
 
 _SET_UP = """
-from integrations.audience_sync import sync_add
+from integrations.tracked_events.audience_sync import sync_add
 from integrations.models import Integration
 from leads.audiences import audience_create
 from leads.models import Advertiser, Campaign, Source

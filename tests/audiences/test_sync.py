@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from integrations import audience_sync
-from integrations.audience_sync import audience_syncs_work, sync_add, sync_figures, syncs_due
-from integrations.events_kept import person_erase
 from integrations.models import AudienceTold, Delivery, Integration, IntegrationState
+from integrations.tracked_events import audience_sync
+from integrations.tracked_events.audience_sync import audience_syncs_work, sync_add, sync_figures, syncs_due
+from integrations.tracked_events.kept import person_erase
 from leads.audiences import audience_change_rule
 from leads.models import Audience, Campaign, Membership, Source
 from tests.audiences.conftest import START, audience, call, come, days, did, now_is, rule_of, trait

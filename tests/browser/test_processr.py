@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from integrations.arranging import job_add, job_store
 from integrations.bulk import activity_work
-from integrations.job_sets import job_sets_forget
-from integrations.key_builds import keys_build
+from integrations.judging.arranging import job_add, job_store
+from integrations.judging.job_sets import job_sets_forget
+from integrations.judging.key_builds import keys_build
 from integrations.models import Job
 from integrations.processr import leads_process
 from leads.models import Activity, Campaign, Lead, User

@@ -15,7 +15,6 @@ from django.utils import timezone
 from integrations.delivery import integration_hold, integration_switch
 from integrations.dispatch import integration_deliver
 from integrations.drift import integration_pull
-from integrations.mails import mails_due, mails_send
 from integrations.models import (
     Delivery,
     Integration,
@@ -25,10 +24,11 @@ from integrations.models import (
     NoticeMessage,
     NoticeTarget,
 )
-from integrations.notice_targets import secret_rotate, secret_rotated, webhook_add, webhook_resume
-from integrations.notices import notice_end, notice_raise
-from integrations.telling import notices_tell, steps_due, target_test
-from integrations.watching import notices_look
+from integrations.notices.incidents import notice_end, notice_raise
+from integrations.notices.mails import mails_due, mails_send
+from integrations.notices.targets import secret_rotate, secret_rotated, webhook_add, webhook_resume
+from integrations.notices.telling import notices_tell, steps_due, target_test
+from integrations.notices.watching import notices_look
 from leads.database import uuid7
 from leads.models import Campaign, Lead
 from tests.engine.client import Answer, Client
@@ -251,7 +251,7 @@ def test_a_slow_mail_server_gets_each_mail_once(
         NoticeTarget.objects.create(name=name, email=f"{name}@example.test")
     stop(integration)
     # Each mail takes more than half of the time that a worker has for all of them.
-    monkeypatch.setattr("integrations.mails.LEASE_SECONDS", 0)
+    monkeypatch.setattr("integrations.notices.mails.LEASE_SECONDS", 0)
     all_round()
     assert sorted(mail["To"].split("@")[0] for mail in mail_server.mails) == ["erin", "kim", "zoe"]
     assert set(NoticeMessage.objects.values_list("tries", flat=True)) == {1}

@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 
 from integrations.models import Delivery, Integration, Notice, NoticeKind, NoticeStep, VerdictState
-from integrations.silence import busy_slots, gaps_missed, silence_look, usual_week, week_before
-from integrations.verdict_shares import is_run, verdict_shares_look
+from integrations.notices.silence import busy_slots, gaps_missed, silence_look, usual_week, week_before
+from integrations.notices.verdict_shares import is_run, verdict_shares_look
 from leads.database import insert_rows, uuid7
 from leads.models import Campaign, Lead, Status
 

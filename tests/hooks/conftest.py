@@ -7,8 +7,8 @@ from django.conf import LazySettings
 
 from integrations.dispatch import integration_deliver
 from integrations.models import Delivery, Integration
-from integrations.outbox_routing import outbox_route
-from integrations.subscriptions import subscription_add
+from integrations.webhooks.routing import outbox_route
+from integrations.webhooks.subscriptions import subscription_add
 from leads.models import Campaign, Happening, Subscription
 from leads.outbox import outbox_forget
 from tests.engine.client import Client

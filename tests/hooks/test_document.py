@@ -10,7 +10,7 @@ import pytest
 
 from integrations.kit.signing import secret_new
 from integrations.models import Delivery
-from integrations.subscriptions import TEST, subscription_rotate, subscription_test
+from integrations.webhooks.subscriptions import TEST, subscription_rotate, subscription_test
 from leads.models import Campaign, Flag, Happening, Subscription
 from leads.status import FlagChange, leads_flag
 from tests.engine.test_webhooks import Receiver

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from integrations.models import Delivery
 from integrations.processr import leads_process
-from integrations.subscriptions import subscription_add
+from integrations.webhooks.subscriptions import subscription_add
 from leads.models import Campaign, Flag, Lead, Publisher, PublisherLink, Subscription, User
 from leads.publisher_links import link_address, link_make
 from leads.status import FlagChange, leads_flag

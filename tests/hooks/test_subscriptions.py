@@ -18,9 +18,10 @@ from integrations.dispatch import integration_deliver
 from integrations.erasing import deliveries_erase
 from integrations.failing import failures_escalate
 from integrations.models import Delivery, Integration, IntegrationState
-from integrations.outbox_routing import outbox_route
+from integrations.notices.watching import notices_look
 from integrations.processr import leads_process
-from integrations.subscriptions import (
+from integrations.webhooks.routing import outbox_route
+from integrations.webhooks.subscriptions import (
     SubscriptionError,
     subscription_add,
     subscription_change,
@@ -33,7 +34,6 @@ from integrations.subscriptions import (
     subscription_test,
     subscriptions_tidy,
 )
-from integrations.watching import notices_look
 from leads.database import uuid7
 from leads.intake import LeadRow, leads_insert
 from leads.models import Campaign, Flag, Happening, Lead, OutboxEvent, Publisher, Subscription

@@ -13,11 +13,13 @@ import pytest
 from django.conf import LazySettings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from integrations import list_filling, lists
 from integrations.bulk import activity_failures_csv, activity_work
 from integrations.kit.lists import CLIENTS, DOMAINS, LIST_KINDS, LOOK_UP, SUPPRESSION, VALUES
-from integrations.list_filling import list_files_tidy, list_import_start
-from integrations.lists import (
+from integrations.models import ValueList, ValueListItem
+from integrations.value_lists import filling as list_filling
+from integrations.value_lists import lists
+from integrations.value_lists.filling import list_files_tidy, list_import_start
+from integrations.value_lists.lists import (
     ListError,
     list_add,
     list_export,
@@ -30,7 +32,6 @@ from integrations.lists import (
     list_replacement_begin,
     lists_tidy,
 )
-from integrations.models import ValueList, ValueListItem
 from leads.activity import activity_cancel
 from leads.models import Activity, ActivityState, ImportChunk, ImportFile
 from leads.tables import Unreadable

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from integrations.job_sets import job_sets_forget
+from integrations.judging.changes import campaign_caps_changed, processr_changed
+from integrations.judging.job_sets import job_sets_forget
 from integrations.models import Integration, Job, JobGroup
 from integrations.processr import leads_process
-from integrations.processr_changes import campaign_caps_changed, processr_changed
 from leads.database import uuid7
 from leads.models import Advertiser, Campaign, CampaignPublisher, Field, Form, Lead, Publisher, Status
 

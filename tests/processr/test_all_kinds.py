@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from integrations import jobs as jobs_package
-from integrations.job_sets import OUR_FAULT, campaign_inputs
+from integrations.judging.job_sets import OUR_FAULT, campaign_inputs
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.job_replay import job_cases
 from integrations.kit.lists import SUPPRESSION, VALUES
-from integrations.lists import list_add
 from integrations.models import ValueList
+from integrations.value_lists.lists import list_add
 from leads.models import Campaign, Field, Lead, Status
 from tests.processr.conftest import add_job, judge
 

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations import processr
-from integrations.held import leads_held_release, leads_push_on
-from integrations.job_sets import job_sets_forget
+from integrations.judging.held import leads_held_release, leads_push_on
+from integrations.judging.job_sets import job_sets_forget
+from integrations.judging.reprocessing import leads_reprocess
 from integrations.models import Delivery, Job, JobReason, JobTally
 from integrations.processr import leads_process
-from integrations.reprocessing import leads_reprocess
 from leads.models import CapCount, Lead, LeadChange, LeadKey
 from leads.readings import Reading
 from tests.processr.conftest import cap, duplicate, judge, make_campaign, receive, required
@@ -128,7 +128,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_nothing_behind(monkeypatch
     cap(campaign, cap_day=3)
     for email in EMAILS:
         receive(campaign, email=email)
-    module = "integrations.processr" if at in ("deliveries_add", "leads_judge") else "integrations.judgements"
+    module = "integrations.processr" if at in ("deliveries_add", "leads_judge") else "integrations.judging.judgements"
 
     def killed(*_: Any, **__: Any) -> None:
         raise Killed

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from integrations.arranging import job_remove
-from integrations.key_builds import key_builds_due, keys_build, keys_clean
+from integrations.judging.arranging import job_remove
+from integrations.judging.changes import processr_changed
+from integrations.judging.key_builds import key_builds_due, keys_build, keys_clean
 from integrations.models import KeyBuild
 from integrations.processr import leads_due, leads_process
-from integrations.processr_changes import processr_changed
 from leads.models import Campaign, Flag, KeyKind, Lead, LeadKey, Publisher, Status
 from leads.privacy import leads_erase
 from leads.status import FlagChange, leads_flag
@@ -179,8 +179,8 @@ def test_keys_are_made_in_pieces_that_go_on_where_they_stopped(
         receive(campaign, email=f"{number}@example.test")
     leads_process()
     duplicate(campaign)
-    monkeypatch.setattr("integrations.key_builds.BATCH", 3)
-    monkeypatch.setattr("integrations.key_builds.BATCHES", 1)
+    monkeypatch.setattr("integrations.judging.key_builds.BATCH", 3)
+    monkeypatch.setattr("integrations.judging.key_builds.BATCHES", 1)
     assert [keys_build(), keys_build()] == [3, 3]
     assert KeyBuild.objects.get().finished_at is None
     keys_build()

@@ -10,13 +10,13 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
-from integrations.arranging import job_store
 from integrations.bulk import activity_work, bulk_dry_run, bulk_start
-from integrations.held import leads_held_due, leads_held_release, leads_push_on, leads_turn_down
-from integrations.key_builds import keys_build
+from integrations.judging.arranging import job_store
+from integrations.judging.held import leads_held_due, leads_held_release, leads_push_on, leads_turn_down
+from integrations.judging.key_builds import keys_build
+from integrations.judging.reprocessing import leads_reprocess
 from integrations.models import Delivery, DeliveryState, Integration
 from integrations.processr import leads_process
-from integrations.reprocessing import leads_reprocess
 from integrations.selections import LeadSelection
 from leads.activity import ActivityError
 from leads.models import ActivityItem, Campaign, CapCount, Lead, LeadChange, Publisher, Status

@@ -6,12 +6,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrations.arranging import job_remove
-from integrations.judging import KEYS_MISSING, status_of
+from integrations.judging.arranging import job_remove
+from integrations.judging.changes import processr_changed
+from integrations.judging.weighing import KEYS_MISSING, status_of
 from integrations.kit.jobs import JobLead
 from integrations.models import Delivery, Job, JobTally, ValueList
 from integrations.processr import leads_process
-from integrations.processr_changes import processr_changed
 from leads.models import Campaign, Field, LeadChange, LeadKey, Status
 from tests.processr.conftest import add_group, add_job, duplicate, judge, make_campaign, receive, required
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from integrations.discovery import own_inputs
 from integrations.handing_over import ERASE
-from integrations.job_tallies import OTHERS, job_reasons, job_tallies
+from integrations.judging.tallies import OTHERS, job_reasons, job_tallies
 from integrations.mapping import leads_facts
 from integrations.models import Integration, JobReason
 from leads.models import Activity, Campaign, LeadChange, Publisher
@@ -61,7 +61,7 @@ def test_reasons_that_are_counted_name_nothing_that_was_posted_and_are_bounded(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = add_job(campaign, "email_address", "E-mail", {"field": "email"})
-    monkeypatch.setattr("integrations.job_tallies.MOST_REASONS", 1)
+    monkeypatch.setattr("integrations.judging.tallies.MOST_REASONS", 1)
     for email in ("lovelace-at-home", "ada@@example.com"):
         judge(campaign, email=email)
     kept = " ".join(JobReason.objects.values_list("reason", flat=True))

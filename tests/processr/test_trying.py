@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from integrations.job_sets import JobSpec, job_spec
+from integrations.judging.job_sets import JobSpec, job_spec
+from integrations.judging.trying import jobs_try, leads_preview
 from integrations.models import JobTally
-from integrations.trying import jobs_try, leads_preview
 from leads.models import Campaign, Lead, LeadChange, LeadKey
 from tests.processr.conftest import duplicate, judge, required
 

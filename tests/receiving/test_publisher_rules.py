@@ -8,8 +8,8 @@ import pytest
 
 from integrations.api import publisher_rules
 from integrations.kit.lists import SUPPRESSION, VALUES
-from integrations.lists import list_add
 from integrations.models import Job, ValueList
+from integrations.value_lists.lists import list_add
 from leads.models import Campaign, CampaignPublisher
 from tests.receiving.conftest import Client, Instance
 

@@ -8,22 +8,22 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from integrations import client_rules
-from integrations.answering import Asked, answers_find
 from integrations.api import publisher_rules
-from integrations.client_rules import (
+from integrations.judging import client_rules
+from integrations.judging.answers import Asked, answers_find
+from integrations.judging.client_rules import (
     client_rule_words,
     client_rules_due,
     client_rules_find,
     client_rules_look,
     client_rules_offered,
 )
-from integrations.job_sets import job_compile
+from integrations.judging.job_sets import job_compile
 from integrations.kit.contract import ConnectorError
 from integrations.kit.jobs import CannotJudge, JobLead, QualityCheck
 from integrations.kit.lists import CLIENTS, VALUES
-from integrations.lists import list_add, list_import, lists_tidy
 from integrations.models import ClientRule, Integration, Job, ValueList
+from integrations.value_lists.lists import list_add, list_import, lists_tidy
 from leads.models import Advertiser, Campaign
 from tests.jobs.test_lists import file_of
 from tests.receiving.conftest import Instance

@@ -10,7 +10,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from integrations.events import events_route
+from integrations.tracked_events.routing import events_route
 from leads import limits
 from leads.models import Advertiser, Arrival, Campaign, Event, Source
 from leads.tracking import names, sources

@@ -11,8 +11,8 @@ from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from integrations.events_kept import events_purge
 from integrations.models import Attempt, Delivery
+from integrations.tracked_events.kept import events_purge
 from leads.models import Device, Event, Identity, Person, PersonEvent, Source
 from tests.tracking.conftest import said
 from tests.tracking.test_routing import destination

@@ -12,11 +12,11 @@ from django.test import Client
 
 from integrations.bulk import activity_work, bulk_start
 from integrations.dispatch import integration_deliver
-from integrations.events import events_route
-from integrations.events_kept import person_erase
 from integrations.models import Attempt, Delivery
 from integrations.processr import leads_process
 from integrations.selections import LeadSelection
+from integrations.tracked_events.kept import person_erase
+from integrations.tracked_events.routing import events_route
 from leads import status
 from leads.forms import email_key
 from leads.models import (

@@ -166,7 +166,7 @@ print(f"AT/webhook/campaign/{campaign.pk}/global-form/{form.pk}/leads?apikey={ap
 """
 _ERASE = """
 from integrations.bulk import activity_work, bulk_start
-from integrations.events_kept import person_erase
+from integrations.tracked_events.kept import person_erase
 from integrations.selections import LeadSelection
 from leads.models import Lead
 found = Lead.objects.order_by("pk").first()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from integrations import events as stage
-from integrations.events import events_due, events_route
 from integrations.kit.switches import switched_on
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from integrations.tracked_events import routing as stage
+from integrations.tracked_events.routing import events_due, events_route
 from leads.database import uuid7
 from leads.models import Arrival, Campaign, PersonEvent, Source
 from tests.tracking.conftest import said

@@ -14,8 +14,8 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from integrations.caps import CapUsed, caps_used
-from integrations.processr_changes import campaign_caps_changed
+from integrations.judging.caps import CapUsed, caps_used
+from integrations.judging.changes import campaign_caps_changed
 from leads import clock
 from leads.history import Change, changed, form_changes, record
 from leads.models import Campaign, CampaignPublisher, Held

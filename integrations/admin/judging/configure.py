@@ -22,14 +22,14 @@ from integrations.admin.judging.rows import job_standings, when_words
 from integrations.admin.judging.setting_words import job_changes
 from integrations.admin.judging.tab import tab_address
 from integrations.admin.judging.trying import form_spec, last_asked, preview_context, tried_context
-from integrations.arranging import job_store, job_tab
-from integrations.client_rules import client_rules_find, client_rules_offered, offers_rules
-from integrations.job_problems import campaigns_inputs, inputs_before
+from integrations.judging.arranging import job_store, job_tab
+from integrations.judging.client_rules import client_rules_find, client_rules_offered, offers_rules
+from integrations.judging.problems import campaigns_inputs, inputs_before
+from integrations.judging.trying import MOST_LEADS, jobs_try
 from integrations.kit.contract import ConnectorError
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import JobKind
 from integrations.models import Integration, Job, ValueList
-from integrations.trying import MOST_LEADS, jobs_try
 from leads.admin.filters import number
 from leads.admin.flagging import counted
 from leads.history import changed, read, record

@@ -15,8 +15,8 @@ from integrations.admin.judging.conditions_form import fields_offered
 from integrations.admin.judging.job_form import MOST_SCORE
 from integrations.admin.judging.rows import when_words
 from integrations.admin.judging.tab import NameForm, tab_address
-from integrations.arranging import group_fill, group_store, job_tab, name_free
-from integrations.job_problems import campaigns_inputs, inputs_before
+from integrations.judging.arranging import group_fill, group_store, job_tab, name_free
+from integrations.judging.problems import campaigns_inputs, inputs_before
 from integrations.models import Job, JobGroup
 from leads.history import Change, changed, record
 from leads.models import Campaign

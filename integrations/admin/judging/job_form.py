@@ -18,7 +18,7 @@ from integrations.admin.judging.conditions_form import (
     conditions_read,
     fields_offered,
 )
-from integrations.client_rules import client_rule_words
+from integrations.judging.client_rules import client_rule_words
 from integrations.kit.jobs import BadSetting, JobKind, JobSetting
 from integrations.kit.text_map import bad_lines, map_kept, setting_text, text_to_pairs
 from integrations.models import ClientRule, Job, ValueList

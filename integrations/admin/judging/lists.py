@@ -18,11 +18,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
-from integrations.job_problems import job_lists
+from integrations.judging.problems import job_lists
+from integrations.judging.rule_mirrors import rule_of
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.lists import LIST_KINDS
-from integrations.list_filling import list_import_start
-from integrations.lists import (
+from integrations.models import ClientRule, Job, ValueList
+from integrations.value_lists.filling import list_import_start
+from integrations.value_lists.lists import (
     ListError,
     list_add,
     list_export,
@@ -30,8 +32,6 @@ from integrations.lists import (
     list_kind,
     list_remove,
 )
-from integrations.models import ClientRule, Job, ValueList
-from integrations.rule_mirrors import rule_of
 from leads.activity import ActivityError
 from leads.admin.badges import moment, two_lines
 from leads.admin.filters import number

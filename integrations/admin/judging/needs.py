@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.text import Truncator
 
 from integrations.admin.need import Need, leads_counted
-from integrations.job_problems import jobs_problems
+from integrations.judging.problems import jobs_problems
 from integrations.models import Job
 from leads.models import Campaign, Held, Lead
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Sum
 from django.utils import timezone
 
 from integrations.admin.adding import offer
 from integrations.admin.jobs import Standing, listed
-from integrations.arranging import job_tab, processr_units
-from integrations.job_problems import job_adds, jobs_problems
+from integrations.judging.arranging import job_tab, processr_units
+from integrations.judging.problems import job_adds, jobs_problems
+from integrations.judging.tallies import Tally, job_tallies
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Tab
-from integrations.models import Job, JobGroup, JobTally, KeyBuild
+from integrations.models import Job, JobGroup, KeyBuild
 from leads.admin.charts import percent
 from leads.models import Campaign
 
@@ -28,6 +28,10 @@ class Numbers:
     passed: int = 0
     failed: int = 0
     unjudged: int = 0
+
+    @classmethod
+    def of(cls, tally: Tally) -> Numbers:
+        return cls(tally.passed, tally.failed, tally.unjudged)
 
     @property
     def judged(self) -> int:
@@ -42,9 +46,8 @@ class Numbers:
 def numbers_today(campaign: Campaign, jobs: Sequence[Job]) -> Mapping[int, Numbers]:
     """What each job counted on this day of the campaign's time zone, of all publishers; one query."""
     today = timezone.now().astimezone(ZoneInfo(campaign.time_zone)).date()
-    rows = JobTally.objects.filter(job__in=[job.pk for job in jobs], day=today).order_by().values_list("job_id")
-    sums = rows.annotate(passes=Sum("passed"), fails=Sum("failed"), none=Sum("unjudged"))
-    return {pk: Numbers(passes, fails, none) for pk, passes, fails, none in sums}
+    found = job_tallies([job.pk for job in jobs], since=today, until=today)
+    return {tally.job_id: Numbers.of(tally) for tally in found if tally.job_id is not None}
 
 
 def job_standings(jobs: Sequence[Job]) -> Mapping[int, Standing]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from integrations.admin.judging.rows import Numbers
-from integrations.arranging import job_tab
-from integrations.models import Job, JobReason, JobTally
+from integrations.judging.arranging import job_tab
+from integrations.judging.tallies import job_reasons, job_tallies
+from integrations.models import Job
 from leads.admin.charts import Chart, Series, Share, last_days
 from leads.admin.filters import number
 from leads.models import Campaign, Publisher
@@ -31,29 +31,9 @@ NAMED_JOBS = 3
 JOB_TONES = ("bad", "wait", "test", "busy")
 
 
-@dataclass(slots=True)
-class Judgements:
-    """What was counted in some days."""
-
-    by_job: dict[int, Numbers] = field(default_factory=dict)
-    by_publisher: dict[int, Numbers] = field(default_factory=dict)
-    by_day: dict[dt.date, Numbers] = field(default_factory=dict)
-
-
 def campaign_days(campaign: Campaign, count: int) -> list[dt.date]:
     """So many days up to today of the campaign's time zone, as jobs count them."""
     return last_days(timezone.now().astimezone(ZoneInfo(campaign.time_zone)).date(), count)
-
-
-def judgements(tallies: QuerySet[JobTally]) -> Judgements:
-    """What these count, by each of the three: three queries."""
-    return Judgements(_by(tallies, "job_id"), _by(tallies, "publisher_id"), _by(tallies, "day"))
-
-
-def _by(tallies: QuerySet[JobTally], name: str) -> dict[Any, Numbers]:
-    sums = {"passes": Sum("passed"), "fails": Sum("failed"), "none": Sum("unjudged")}
-    rows = tallies.order_by().values_list(name).annotate(**sums)
-    return {key: Numbers(passes, fails, none) for key, passes, fails, none in rows}
 
 
 def judgements_page(model_admin: Any, request: HttpRequest, campaign: Campaign) -> HttpResponse:
@@ -65,12 +45,12 @@ def judgements_page(model_admin: Any, request: HttpRequest, campaign: Campaign) 
     days = _asked(request, "days", PERIODS) or DAYS
     job_id, publisher_id = _asked(request, "job", jobs), _asked(request, "publisher", publishers)
     spread = campaign_days(campaign, days)
-    wanted: dict[str, Any] = {"job__in": [job_id] if job_id else list(jobs), "day__gte": spread[0]}
-    if publisher_id:
-        wanted["publisher"] = publisher_id
-    found = judgements(JobTally.objects.filter(**wanted))
-    reasons = JobReason.objects.filter(**wanted).order_by().values_list("job_id", "reason")
-    most = reasons.annotate(count=Sum("times")).order_by("-count")[:REASONS_SHOWN]
+    wanted = [job_id] if job_id else list(jobs)
+    counted = partial(job_tallies, wanted, since=spread[0], publisher_id=publisher_id)
+    by_job = {tally.job_id: Numbers.of(tally) for tally in counted(by=("job",))}
+    by_publisher = {tally.publisher_id: Numbers.of(tally) for tally in counted(by=("publisher",))}
+    by_day = {tally.day: Numbers.of(tally) for tally in counted(by=("day",))}
+    reasons = job_reasons(wanted, since=spread[0], publisher_id=publisher_id, most=REASONS_SHOWN)
     here = {"days": days, "job": job_id or "", "publisher": publisher_id or ""}
     context = {
         "page": "judgements",
@@ -78,10 +58,12 @@ def judgements_page(model_admin: Any, request: HttpRequest, campaign: Campaign) 
         "periods": [(each, _query(here, days=each), each == days) for each in PERIODS],
         "jobs": sorted(((pk, job.name) for pk, job in jobs.items()), key=lambda pair: pair[1].casefold()),
         "publishers": publishers.items(),
-        "by_job": _shares(found.by_job, {pk: job.name for pk, job in jobs.items()}, "job", here),
-        "by_publisher": _shares(found.by_publisher, publishers, "publisher", here),
-        "reasons": [(jobs[pk].name, reason, count, _leads(campaign, pk)) for pk, reason, count in most if pk in jobs],
-        "charts": [_by_day(spread, found.by_day)],
+        "by_job": _shares(by_job, {pk: job.name for pk, job in jobs.items()}, "job", here),
+        "by_publisher": _shares(by_publisher, publishers, "publisher", here),
+        "reasons": [
+            (jobs[pk].name, reason, count, _leads(campaign, pk)) for pk, reason, count in reasons if pk in jobs
+        ],
+        "charts": [_by_day(spread, by_day)],
         "back": reverse("admin:leads_campaign_jobs", args=[campaign.pk, "quality-assurance"]),
     }
     return model_admin.tab(request, campaign, "processr", context)  # type: ignore[no-any-return]
@@ -102,10 +84,10 @@ def _leads(campaign: Campaign, job_id: int) -> str:
 
 
 def _shares(
-    found: Mapping[int, Numbers], names: Mapping[int, str], key: str, here: Mapping[str, Any]
+    found: Mapping[int | None, Numbers], names: Mapping[int, str], key: str, here: Mapping[str, Any]
 ) -> list[tuple[Share, Numbers]]:
     """A row for each, those that turned down most first."""
-    order = sorted((pk for pk in found if pk in names), key=lambda pk: (-found[pk].failed, names[pk].casefold()))
+    order = sorted((pk for pk in names if pk in found), key=lambda pk: (-found[pk].failed, names[pk].casefold()))
     rows = []
     for pk in order:
         numbers = found[pk]
@@ -114,7 +96,7 @@ def _shares(
     return rows
 
 
-def _by_day(days: Sequence[dt.date], found: Mapping[dt.date, Numbers]) -> Chart:
+def _by_day(days: Sequence[dt.date], found: Mapping[dt.date | None, Numbers]) -> Chart:
     numbers = [found.get(day, Numbers()) for day in days]
     series = [
         Series("Passed", "good", [each.passed for each in numbers]),
@@ -133,10 +115,10 @@ def failures_chart(campaign: Campaign) -> Chart | None:
     if not jobs:
         return None
     days = campaign_days(campaign, DAYS)
-    rows = JobTally.objects.filter(job__in=list(jobs), day__gte=days[0], failed__gt=0)
     counted: dict[int, Counter[dt.date]] = defaultdict(Counter)
-    for pk, day, failed in rows.order_by().values_list("job_id", "day").annotate(count=Sum("failed")):
-        counted[pk][day] += failed
+    for tally in job_tallies(list(jobs), since=days[0], by=("job", "day")):
+        if tally.failed and tally.job_id is not None and tally.day is not None:
+            counted[tally.job_id][tally.day] = tally.failed
     order = sorted(counted, key=lambda pk: -counted[pk].total())
     named = order if len(order) <= len(JOB_TONES) else order[:NAMED_JOBS]
     series = [

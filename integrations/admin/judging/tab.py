@@ -16,7 +16,7 @@ from django.urls import reverse
 from integrations.admin.adding import SHELVES, shelf_context
 from integrations.admin.job_actions import Said
 from integrations.admin.judging.rows import job_rows, job_standings, reachable
-from integrations.arranging import (
+from integrations.judging.arranging import (
     group_remove,
     group_store,
     job_remove,
@@ -26,7 +26,7 @@ from integrations.arranging import (
     lets_out_change,
     unit_move,
 )
-from integrations.job_problems import jobs_problems
+from integrations.judging.problems import jobs_problems
 from integrations.kit.jobs import Tab
 from integrations.models import Job, JobGroup
 from leads.history import Change, changed, record

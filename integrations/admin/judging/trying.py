@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from integrations.admin.judging.job_form import MOST_SCORE, JobForm
-from integrations.job_sets import JobSpec, group_specs, job_compile, job_reads, job_spec, job_specs
+from integrations.judging.job_sets import JobSpec, group_specs, job_compile, job_reads, job_spec, job_specs
+from integrations.judging.trying import MOST_LEADS, Tried, jobs_try, leads_preview
 from integrations.kit.jobs import Enriching, JobManifest
-from integrations.trying import MOST_LEADS, Tried, jobs_try, leads_preview
 from leads.admin.badges import SHAPES, STATUS_TONES, badge, short
 from leads.models import Campaign, Field, Lead, Status
 from leads.rights import masked_values, may_see_personal_data, open_keys, without_personal

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from integrations.events_kept import person_erase
+from integrations.tracked_events.kept import person_erase
 
 
 class Command(BaseCommand):

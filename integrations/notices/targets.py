@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from integrations import managed_webhooks as webhooks
-from integrations.managed_webhooks import webhook_problem as webhook_problem
 from integrations.models import Integration, NoticeTarget
+from integrations.webhooks import managed as webhooks
+from integrations.webhooks.managed import webhook_problem as webhook_problem
 
 
 def webhook_add(target: NoticeTarget, url: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from django.db.models import F
 
-from integrations.job_sets import job_compile, job_reads
+from integrations.judging.job_sets import job_compile, job_reads
+from integrations.judging.rule_mirrors import rule_of
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Enriching, JobKind
 from integrations.models import ClientRule, Job, ValueList
-from integrations.rule_mirrors import rule_of
 from leads.models import Field
 
 

@@ -19,15 +19,15 @@ from django.utils import timezone
 
 from integrations.discovery import next_pull_at
 from integrations.flows import run_step
+from integrations.judging.changes import processr_changed
+from integrations.judging.rule_mirrors import rule_kinds, rule_of
 from integrations.kit.contract import Call, ConnectorError, Flow, NoAnswer, RemoteRule, RulePage
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.lists import CLIENTS
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
-from integrations.lists import list_put_in_force, list_replacement_add, list_replacement_begin
 from integrations.models import ClientRule, Integration, Job, ValueList
-from integrations.processr_changes import processr_changed
-from integrations.rule_mirrors import rule_kinds, rule_of
+from integrations.value_lists.lists import list_put_in_force, list_replacement_add, list_replacement_begin
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

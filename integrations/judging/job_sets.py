@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from integrations.judging.rule_mirrors import settings_mirrored
 from integrations.kit.conditions import BadCondition, Holds, condition_compile, conditions_fields
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Asks, BadSetting, Enriching, JobLead, JobManifest, QualityCheck
 from integrations.models import Job, JobGroup, KeyBuild
-from integrations.rule_mirrors import settings_mirrored
 from leads.models import Campaign, CampaignPublisher, Field, Form, KeyKind
 
 logger = logging.getLogger(__name__)

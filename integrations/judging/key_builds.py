@@ -14,10 +14,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
-from integrations.job_sets import JobSet, JobSpec, KeyWriter, job_compile, job_spec, reaches
-from integrations.judging import job_lead
+from integrations.judging.job_sets import JobSet, JobSpec, KeyWriter, job_compile, job_spec, reaches
+from integrations.judging.lead_keys import GOOD, keys_of, keys_write, kind_named
+from integrations.judging.weighing import job_lead
 from integrations.kit.jobs import JobLead, PostsBefore, SeenBefore
-from integrations.lead_keys import GOOD, keys_of, keys_write, kind_named
 from integrations.models import Job, KeyBuild
 from leads import clock
 from leads.models import Campaign, KeyKind, Lead, LeadKey, Status

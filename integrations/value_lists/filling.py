@@ -12,8 +12,9 @@ from itertools import islice
 from django.conf import settings
 from django.utils import timezone
 
-from integrations.list_files import Entry, entries, rows_counted
-from integrations.lists import (
+from integrations.models import ValueList
+from integrations.value_lists.files import Entry, entries, rows_counted
+from integrations.value_lists.lists import (
     BATCH,
     MOST_WRONG,
     ListError,
@@ -24,7 +25,6 @@ from integrations.lists import (
     list_put_in_force,
     list_refuse_mirrored,
 )
-from integrations.models import ValueList
 from leads.activity import AT_WORK, ActivityError, Kind, Result, activity_start, items_insert
 from leads.import_files import Upload, all_rows, import_upload
 from leads.models import Activity, ActivityItem, ImportFile, ItemState

@@ -11,8 +11,8 @@ import datetime as dt
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from integrations.delivery_events import notice_told
 from integrations.models import Integration, Notice, NoticeKind, NoticeStep
+from integrations.webhooks.delivery_events import notice_told
 from leads.rights import without_personal
 from leads.wake import wake
 

@@ -19,8 +19,8 @@ from django.db.models import Exists, F, Max, OuterRef
 from django.utils import timezone
 
 from integrations.kit.lists import CLIENTS, LIST_KINDS, ListKind, suppression_lookups
-from integrations.list_files import Entry, entries, last_of_each, rows_counted, value_problem
 from integrations.models import ValueList, ValueListItem
+from integrations.value_lists.files import Entry, entries, last_of_each, rows_counted, value_problem
 from leads.database import insert_rows
 from leads.tables import csv_line, layout_detect, table_rows
 

@@ -12,10 +12,10 @@ from django.db.models import Q
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from integrations.audience_sync import told_erase
 from integrations.erasing import ENDED
-from integrations.events import events_route, routing_locked
 from integrations.models import Attempt, Delivery, DeliveryState
+from integrations.tracked_events.audience_sync import told_erase
+from integrations.tracked_events.routing import events_route, routing_locked
 from leads.membership import membership_locked, persons_touch
 from leads.models import Device, Event, Identity, Lead, Person, PersonEvent
 from leads.models.event import said_id

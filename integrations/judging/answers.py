@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from integrations.judging.lead_keys import GOOD, KeyRow, Kinds, Place, places_asked, spaces_asked, spaces_lock
 from integrations.kit.jobs import CannotJudge, JobLead, Listed, PostsBefore, Question, SeenBefore
-from integrations.lead_keys import GOOD, KeyRow, Kinds, Place, places_asked, spaces_asked, spaces_lock
 from leads.models import Held, Status
 
 LIST_GONE = "The list that it looks values up in is gone. Choose another one."

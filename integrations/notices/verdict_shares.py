@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from integrations.models import Delivery, Integration, Notice, NoticeKind, VerdictState
-from integrations.notices import notice_end, notice_raise
+from integrations.notices.incidents import notice_end, notice_raise
 
 LATELY, BEFORE = dt.timedelta(days=1), dt.timedelta(days=14)
 ENOUGH, MOST_SHARE, TIMES = 20, 0.3, 2.0

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from integrations.breaker import SWITCHED_OFF
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, Notice, NoticeKind
-from integrations.notices import SENDING, notice_end, notice_raise, plain
+from integrations.notices.incidents import SENDING, notice_end, notice_raise, plain
 from leads.models import Campaign
 from leads.rights import without_personal
 

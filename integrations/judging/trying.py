@@ -9,11 +9,11 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from integrations.job_sets import GroupSpec, JobSet, JobSpec, group_specs, job_set_compile, job_specs
-from integrations.judgements import leads_to_judge
-from integrations.judging import Judged, leads_weigh
-from integrations.key_builds import job_reach
-from integrations.lead_keys import kind_named
+from integrations.judging.job_sets import GroupSpec, JobSet, JobSpec, group_specs, job_set_compile, job_specs
+from integrations.judging.judgements import leads_to_judge
+from integrations.judging.key_builds import job_reach
+from integrations.judging.lead_keys import kind_named
+from integrations.judging.weighing import Judged, leads_weigh
 from leads.models import Campaign, Lead, LeadChange, Status
 
 MOST_LEADS = 5_000

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db.models import QuerySet, Sum
 
-from integrations.job_sets import JobSet
-from integrations.judging import Judged
+from integrations.judging.job_sets import JobSet
+from integrations.judging.weighing import Judged
 from integrations.models import JobReason, JobTally
 from integrations.models.job import REASON_CHARS
 from leads.database import insert_rows
@@ -106,10 +106,12 @@ def job_tallies(
     *,
     since: dt.date | None = None,
     until: dt.date | None = None,
+    publisher_id: int | None = None,
     by: Collection[str] = ("job",),
 ) -> list[Tally]:
-    """What became of leads at these jobs in these days (both included), added up but `by` job, publisher, day."""
-    rows = _within(JobTally.objects.filter(job__in=job_ids), since, until)
+    """What became of leads (of one publisher, if given) at these jobs in these days, both included, added up but `by` job,
+    publisher, day."""
+    rows = _within(JobTally.objects.filter(job__in=job_ids), since, until, publisher_id)
     names = [name for name in ("job", "publisher", "day") if name in by]
     sums = {name: Sum(name) for name in _TALLY[3:]}
     found = rows.order_by(*names).values(*names).annotate(**sums) if names else [rows.aggregate(**sums)]
@@ -128,14 +130,16 @@ def job_reasons(
     most: int = 20,
 ) -> list[tuple[int, str, int]]:
     """The commonest reasons of these jobs: (job, words, how often), without what was posted."""
-    rows = _within(JobReason.objects.filter(job__in=job_ids), since, until)
-    if publisher_id is not None:
-        rows = rows.filter(publisher=publisher_id)
+    rows = _within(JobReason.objects.filter(job__in=job_ids), since, until, publisher_id)
     found = rows.order_by().values_list("job", "reason").annotate(sum=Sum("times")).order_by("-sum", "job", "reason")
     return [(job_id, reason, times) for job_id, reason, times in found[:most]]
 
 
-def _within(rows: QuerySet[Any], since: dt.date | None, until: dt.date | None) -> QuerySet[Any]:
+def _within(
+    rows: QuerySet[Any], since: dt.date | None, until: dt.date | None, publisher_id: int | None
+) -> QuerySet[Any]:
+    if publisher_id is not None:
+        rows = rows.filter(publisher=publisher_id)
     if since is not None:
         rows = rows.filter(day__gte=since)
     return rows.filter(day__lte=until) if until is not None else rows

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from django.db import transaction
 
 from integrations.delivery import deliveries_queue, deliveries_withdraw
-from integrations.judgements import goes_out, is_out, leads_judge_by_jobs_again, leads_to_judge
+from integrations.judging.judgements import goes_out, is_out, leads_judge_by_jobs_again, leads_to_judge
 from integrations.models import Delivery, DeliveryState
 from leads.models import Campaign, Lead, Status
 from leads.status import Judgement, leads_judge_again

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
-from integrations.caps import Rooms
 from integrations.delivery import Wish, accepting, deliveries_add, deliveries_queue
-from integrations.job_sets import job_set
+from integrations.judging.caps import Rooms
+from integrations.judging.job_sets import job_set
 from integrations.models import Delivery
 from leads import clock
 from leads.database import update_rows

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from integrations.job_sets import JobSet
+from integrations.judging.job_sets import JobSet
 from integrations.kit.jobs import CannotJudge, JobLead, PostsBefore, SeenBefore
 from leads.database import insert_rows
 from leads.models import LeadKey, Status

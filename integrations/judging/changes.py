@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from integrations.caps import caps_changed
-from integrations.key_builds import campaigns_bump, key_builds_follow
+from integrations.judging.caps import caps_changed
+from integrations.judging.key_builds import campaigns_bump, key_builds_follow
 from leads.models import Campaign, CampaignPublisher
 
 

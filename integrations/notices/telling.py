@@ -16,7 +16,6 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from integrations.delivery import DELIVER_TASK, waiting_reason
-from integrations.mails import MAIL_TASK
 from integrations.models import (
     Delivery,
     DeliveryState,
@@ -26,7 +25,8 @@ from integrations.models import (
     NoticeStep,
     NoticeTarget,
 )
-from integrations.notice_words import Told, leads_waiting, told
+from integrations.notices.mails import MAIL_TASK
+from integrations.notices.words import Told, leads_waiting, told
 from leads.database import insert_rows, uuid7
 from leads.wake import wake
 

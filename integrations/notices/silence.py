@@ -20,7 +20,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from integrations.models import Notice, NoticeKind
-from integrations.notices import notice_close, notice_open
+from integrations.notices.incidents import notice_close, notice_open
 from leads.models import Campaign, Lead, Status
 
 SLOT = dt.timedelta(minutes=10)

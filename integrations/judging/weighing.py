@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from integrations.answering import Asked, Neighbours, answers_find, questions_lock
-from integrations.job_sets import OUR_FAULT, JobSet, ReadyJob, Step
+from integrations.judging.answers import Asked, Neighbours, answers_find, questions_lock
+from integrations.judging.job_sets import OUR_FAULT, JobSet, ReadyJob, Step
+from integrations.judging.lead_keys import GOOD, KeyRow, keys_of
 from integrations.kit.jobs import CannotJudge, Enriching, Failed, JobLead, PostsBefore, QualityCheck, SeenBefore
-from integrations.lead_keys import GOOD, KeyRow, keys_of
 from leads.models import Held, Lead
 from leads.models.lead import Status
 

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import F, QuerySet
 
-from integrations.caps import Rooms
-from integrations.job_sets import JobSet, job_set
-from integrations.job_tallies import tallies_add
-from integrations.judging import Judged, leads_weigh
-from integrations.lead_keys import keys_rewrite, keys_write
+from integrations.judging.caps import Rooms
+from integrations.judging.job_sets import JobSet, job_set
+from integrations.judging.lead_keys import keys_rewrite, keys_write
+from integrations.judging.tallies import tallies_add
+from integrations.judging.weighing import Judged, leads_weigh
 from leads import clock
 from leads.models import Held, Lead, Status
 from leads.status import Judgement

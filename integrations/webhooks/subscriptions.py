@@ -13,11 +13,11 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from integrations import managed_webhooks as webhooks
 from integrations.delivery import DELIVER_TASK, integration_switch, waiting_reason
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
-from integrations.outbox_routing import OF_PUBLISHERS
 from integrations.releasing import deliveries_let_out
+from integrations.webhooks import managed as webhooks
+from integrations.webhooks.routing import OF_PUBLISHERS
 from leads.database import insert_rows, uuid7
 from leads.models import Campaign, Happening, PartnerKey, Publisher, Subscription
 from leads.outbox import outbox_forget

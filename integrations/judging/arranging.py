@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from integrations.key_builds import job_removed
+from integrations.judging.changes import processr_changed
+from integrations.judging.key_builds import job_removed
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import JobManifest, Tab
 from integrations.kit.lists import STARTING
 from integrations.models import Job, JobGroup, ValueList
-from integrations.processr_changes import processr_changed
 from leads.models import Campaign
 
 NAME_CHARS = 200

@@ -18,7 +18,6 @@ from django.db.models import Count, Q
 
 from integrations.delivery import DELIVER_TASK, accepting
 from integrations.erasing import ENDED
-from integrations.events import Target
 from integrations.models import (
     Attempt,
     AudienceSync,
@@ -28,6 +27,7 @@ from integrations.models import (
     Integration,
     IntegrationState,
 )
+from integrations.tracked_events.routing import Target
 from leads import clock
 from leads.database import insert_rows, uuid7
 from leads.models import Audience, Device, Membership

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, Value, When
 
-from integrations.held import leads_push_on, leads_turn_down
+from integrations.judging.held import leads_push_on, leads_turn_down
+from integrations.judging.reprocessing import leads_reprocess
 from integrations.models import Delivery, DeliveryState
-from integrations.reprocessing import leads_reprocess
 from leads.activity import ActivityError
 from leads.bulk import Action, Found, Params, Row
 from leads.models import Activity

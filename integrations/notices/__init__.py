@@ -1,0 +1,1 @@
+"""People are told when an integration stands otherwise than they know."""

@@ -1,0 +1,1 @@
+"""Lists of values that jobs look things up in."""

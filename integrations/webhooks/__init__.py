@@ -1,0 +1,1 @@
+"""Partners are told, signed, of what happens to leads and integrations."""
