@@ -14,22 +14,23 @@ from leads.wake import BUSY_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# A stage that found so many at once looks again so soon, for as long as wake-ups may be held back.
-SEVERAL, LOOK_AGAIN_SECONDS = 2, 0.012
+# How soon a stage that was told that more is to come looks again, and for how much longer than wake-ups are held back.
+LOOK_AGAIN_SECONDS, LONGER = 0.012, 1.2
 
 
 class Stage:
     """A stage's work, by one thread of this process at a time; who comes meanwhile makes that one look once more.
 
-    Two threads would share the rows that are due, and pay for a transaction each. While much comes in it goes on looking: those
-    who send wake-ups then send few of them.
+    Two threads would share the rows that are due, and pay for a transaction each. Where who wakes it holds back further wake-ups
+    it goes on looking for as long.
     """
 
-    def __init__(self, work: Callable[[], int]) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._at_work = False
+        self._until = 0.0
         self._thread: ThreadPoolExecutor | None = None
 
     def __call__(self) -> None:
@@ -37,8 +38,10 @@ class Stage:
         if self._ask():
             self._go_on()
 
-    def begin(self) -> None:
+    def begin(self, more_to_come: bool = False) -> None:
         """The same in a thread of the stage's own, without waiting for it."""
+        if more_to_come:
+            self._until = time.monotonic() + BUSY_PAUSE_SECONDS * LONGER
         if not self._ask():
             return
         if self._thread is None:
@@ -68,13 +71,11 @@ class Stage:
                 connection.close()
 
     def _go_on(self) -> None:
-        until = 0.0
         try:
             while True:
                 self._asked.clear()
-                if self._work() >= SEVERAL:
-                    until = time.monotonic() + BUSY_PAUSE_SECONDS
-                if time.monotonic() < until:
+                self._work()
+                if time.monotonic() < self._until:
                     # Whoever asks meanwhile waits as well: so several share a look.
                     time.sleep(LOOK_AGAIN_SECONDS)
                     continue

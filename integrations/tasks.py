@@ -43,7 +43,7 @@ from leads.wake import wake
 _process, _route, _apply = Stage(leads_process), Stage(events_route), Stage(verdicts_apply)
 _tell_webhooks = Stage(outbox_route)
 
-STAGES: Mapping[str, Callable[[], None]] = MappingProxyType(
+STAGES: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         PROCESS_TASK: _process.begin,
         ROUTE_TASK: _route.begin,

@@ -21,6 +21,8 @@ from redis import RedisError
 logger = logging.getLogger(__name__)
 
 _LIST, _HEARD = "bell", "bell:heard:"
+# Behind a name: more is about to come.
+_MORE = "+"
 # Who listens says so this often; after three times that nobody believes it any more.
 SAY_SECONDS = 2
 RING_SECONDS = 0.5
@@ -33,15 +35,18 @@ def _ringer() -> Any:
     return redis.from_url(settings.REDIS_URL, socket_timeout=RING_SECONDS, socket_connect_timeout=RING_SECONDS)
 
 
-def bell_ring(names: Collection[str]) -> set[str]:
-    """Ring for these tasks; those of them that somebody listens to. None where there is no Redis, or it does not answer."""
+def bell_ring(names: Collection[str], *, holding_back: bool = False) -> set[str]:
+    """Ring for these tasks; those of them that somebody listens to. None where there is no Redis, or it does not answer.
+
+    `holding_back`: more is about to come, and who rings will not do so for a while.
+    """
     if not names or not settings.REDIS_URL:
         return set()
     try:
         with _ringer().pipeline(transaction=False) as steps:
             for name in names:
                 steps.exists(_HEARD + name)
-            steps.rpush(_LIST, *names)
+            steps.rpush(_LIST, *(name + _MORE if holding_back else name for name in names))
             # What nobody has taken in a while says nothing any more.
             steps.ltrim(_LIST, -MOST, -1)
             steps.expire(_LIST, SAY_SECONDS * 3)
@@ -53,9 +58,9 @@ def bell_ring(names: Collection[str]) -> set[str]:
 
 
 class BellListener:
-    """Listens in a thread of its own, and follows each name by a function that never waits."""
+    """Listens in a thread of its own, and follows each name by a function that never waits; it is told whether more is to come."""
 
-    def __init__(self, follow: Mapping[str, Callable[[], object]]) -> None:
+    def __init__(self, follow: Mapping[str, Callable[[bool], object]]) -> None:
         self._follow = follow
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
@@ -84,6 +89,7 @@ class BellListener:
                 self._ended.wait(AFTER_FAILURE_SECONDS)
                 said_at = 0.0
                 continue
-            if rung is not None and (begin := self._follow.get(rung[1].decode("utf-8", "replace"))) is not None:
-                begin()
+            name = rung[1].decode("utf-8", "replace") if rung is not None else ""
+            if (begin := self._follow.get(name.removesuffix(_MORE))) is not None:
+                begin(name.endswith(_MORE))
         line.close()

@@ -19,9 +19,8 @@ from leads.bell import bell_ring
 
 logger = logging.getLogger(__name__)
 
-# After wake-ups were sent the next ones wait: a little where each of them stood for several, and for long where so many come in a
-# second that whoever was woken finds more at every look, and looks again by itself for as long (integrations/tasks.py). A message
-# costs as much as ten looks.
+# After wake-ups were sent the next ones wait: a little where each of them stood for several; and where so many come in a second that
+# one look finds several, for long: whoever listens to the bell is told, and looks again by itself for as long (integrations/stage.py).
 PAUSE_SECONDS, MANY, MANY_PAUSE_SECONDS = 0.01, 3, 0.05
 BUSY_A_SECOND, BUSY_PAUSE_SECONDS = 150, 0.25
 AFTER_FAILURE_SECONDS = 1.0
@@ -59,20 +58,25 @@ class _Waker:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
                 asked, self._asked = self._asked, 0
-            rung = bell_ring([task for task, args in waiting if not args])
-            for task, args in waiting:
-                if task in rung:
-                    continue
-                try:
-                    current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=EXPIRE_SECONDS)
-                except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over
-                    logger.warning("no wake-up sent for %s: %s", task, error)
-                    time.sleep(AFTER_FAILURE_SECONDS)
             # The wait for the first one is not counted: who comes after a quiet while is not many.
-            busy = asked >= BUSY_A_SECOND * paused * len(waiting)
-            pause = MANY_PAUSE_SECONDS if asked >= MANY * len(waiting) else PAUSE_SECONDS
-            paused = BUSY_PAUSE_SECONDS if busy and pause == MANY_PAUSE_SECONDS else pause
+            several = asked >= MANY * len(waiting)
+            busy = several and asked >= BUSY_A_SECOND * paused * len(waiting)
+            rung = bell_ring([task for task, args in waiting if not args], holding_back=busy)
+            for task, args in waiting:
+                if task not in rung:
+                    self._send(task, args)
+            if busy and len(rung) == len(waiting):
+                paused = BUSY_PAUSE_SECONDS
+            else:
+                paused = MANY_PAUSE_SECONDS if several else PAUSE_SECONDS
             time.sleep(paused)
+
+    def _send(self, task: str, args: tuple[Hashable, ...]) -> None:
+        try:
+            current_app.send_task(task, args=args, retry=False, ignore_result=True, expires=EXPIRE_SECONDS)
+        except Exception as error:  # noqa: BLE001  whatever the broker's client raises: the sweeper takes over
+            logger.warning("no wake-up sent for %s: %s", task, error)
+            time.sleep(AFTER_FAILURE_SECONDS)
 
 
 _waker = _Waker()

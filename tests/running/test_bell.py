@@ -61,7 +61,7 @@ def server(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def listening(begin: Callable[[], object]) -> BellListener:
-    listener = BellListener({LISTENED: begin})
+    listener = BellListener({LISTENED: lambda _: begin()})
     listener.start()
     seen(lambda: bell_ring([LISTENED]) == {LISTENED})
     return listener
@@ -74,6 +74,16 @@ def test_who_listens_begins_when_it_is_rung_for(server: Server) -> None:
     begun.clear()
     assert bell_ring([LISTENED, "integrations.send_mails"]) == {LISTENED}
     assert begun.wait(20)
+    listener.stop()
+
+
+def test_who_is_rung_for_hears_that_more_is_to_come(server: Server) -> None:
+    heard: list[bool] = []
+    listener = BellListener({LISTENED: heard.append})
+    listener.start()
+    seen(lambda: bell_ring([LISTENED]) == {LISTENED})
+    bell_ring([LISTENED], holding_back=True)
+    seen(lambda: True in heard)
     listener.stop()
 
 
