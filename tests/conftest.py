@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db.models.signals import post_migrate
 
 
 @pytest.fixture(scope="session", autouse=True)
-def roles_after_a_flush() -> Iterator[None]:
+def what_migrations_filled_is_there_after_a_flush() -> Iterator[None]:
     """A test with real transactions empties the tables behind it: also those that a migration has filled."""
 
     def write(app_config: Any, **_: Any) -> None:
@@ -18,7 +20,8 @@ def roles_after_a_flush() -> Iterator[None]:
 
         if app_config.label == "integrations":  # the last that has models
             roles_write()
+            import_module("integrations.migrations.0018_starting_lists").fill(apps, None)
 
-    post_migrate.connect(write, dispatch_uid="roles of tests")
+    post_migrate.connect(write, dispatch_uid="filled by migrations")
     yield
-    post_migrate.disconnect(dispatch_uid="roles of tests")
+    post_migrate.disconnect(dispatch_uid="filled by migrations")

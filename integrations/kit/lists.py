@@ -62,7 +62,7 @@ class ListKind:
 VALUES, LOOK_UP, SUPPRESSION = "values", "look_up", "suppression"
 DOMAINS, ROLES, PROFANITY, TEST_WORDS = "domains", "roles", "profanity", "test_words"
 CLIENTS = "clients"
-# An instance starts with a list of each of these kinds (integrations/starting_lists/).
+# An instance starts with a list of each of these kinds (integrations/value_lists/starting_lists/).
 STARTING = (DOMAINS, ROLES, PROFANITY, TEST_WORDS)
 
 LIST_KINDS: Mapping[str, ListKind] = MappingProxyType(

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import migrations
 
-FOLDER = Path(__file__).resolve().parent.parent / "starting_lists"
+FOLDER = Path(__file__).resolve().parent.parent / "value_lists" / "starting_lists"
 LISTS = (
     ("Disposable domains", "domains", "disposable_domains", "Providers of e-mail addresses that are thrown away."),
     ("Role names", "roles", "role_names", "Mailboxes of offices and roles, such as info and sales."),
