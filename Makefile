@@ -8,7 +8,7 @@ SEED ?=
 RESET ?=
 NAME ?=
 ARGS ?=
-# Test processes at once, for the tests that start no portals and no browser.
+# Test processes at once.
 JOBS ?= 2
 
 VENV := .venv
@@ -66,7 +66,7 @@ demo-leads: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 ifeq ($(ARGS),)
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not portals and not browser"
-	@$(PY) -m pytest -m "portals or browser"
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "portals or browser"
 else
 	@$(PY) -m pytest $(ARGS)
 endif

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from leads.bell import BellListener
 from leads.wake import EXPIRE_SECONDS
+from portal.garbage import garbage_settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -62,6 +63,11 @@ def worker_prepare(**_: Any) -> None:
     if settings.REDIS_URL:
         _bell = BellListener(STAGES)
         _bell.start()
+
+
+@signals.worker_ready.connect
+def _settle(**_: Any) -> None:
+    garbage_settle()
 
 
 @signals.worker_shutting_down.connect
