@@ -258,7 +258,7 @@ def test_the_line_to_try_works_when_it_is_pasted_into_a_shell(tmp_path: Any, set
     if shutil.which("curl") is None:
         pytest.skip("there is no curl on this machine")
     with PortalProcess(tmp_path / "portal") as portal:
-        portal.manage("migrate", "--no-input")
+        portal.migrate()
         made = portal.manage(
             "shell",
             "-c",

@@ -59,7 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     server = pgserver.get_server(directory / "pg")
     try:
         portal = PortalProcess(directory / "portal", env={"DATABASE_URL": server.get_uri(), "RATE_LIMIT_PARTNER": "0"})
-        portal.manage("migrate")
+        portal.migrate()
         key, path = portal.manage("shell", "-c", _SET_UP).stdout.partition("KEY")[2].split()
         with portal.start():
             made = World(portal, key, path, server.get_uri())

@@ -40,7 +40,7 @@ def test_who_orders_is_told_to_convertro_and_who_gives_it_back_too(tmp_path: Pat
         "SWEEP_SECONDS": "1",
     }
     portal = PortalProcess(tmp_path, env=env)
-    portal.manage("migrate")
+    portal.migrate()
     key = portal.manage("shell", "-c", _SET_UP).stdout.partition("KEY")[2].strip()
 
     def track(name: str) -> None:

@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PortalProc
     stand_in, site = StandIn(), Site()
     env = {"CONVERTRO_API_URL": f"http://{stand_in.netloc}", "CONNECTOR_PRIVATE_HOSTS": stand_in.netloc}
     portal = PortalProcess(tmp_path_factory.mktemp("library") / "portal", env={"LOG_LEVEL": "WARNING", **env})
-    portal.manage("migrate", "-v0")
+    portal.migrate()
     key, other = portal.manage("shell", "-v0", "-c", _SET_UP).stdout.strip().splitlines()[-2:]
     for path, each in (("/", key), ("/another", other)):
         head = snippet(portal.url, each)

@@ -78,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portals]:
     }
     portals = [PortalProcess(directory / name, env={**env, "SECRET_KEY": "for tests only"}) for name in ("a", "b")]
     try:
-        portals[0].manage("migrate", "-v0")
+        portals[0].migrate()
         made = json.loads(portals[0].manage("shell", "-v0", "-c", _SET_UP).stdout.partition("MADE")[2])
         with portals[0].start(), portals[1].start():
             found = Portals(portals, made, receiver, server.get_uri())

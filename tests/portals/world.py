@@ -56,7 +56,7 @@ class Portal:
 
     def __init__(self, process: PortalProcess, publishers: list[str]) -> None:
         self.process = process
-        process.manage("migrate", "-v0")
+        process.migrate()
         done = process.manage("shell", "-v0", "-c", _SET_UP.format(publishers=publishers))
         found = json.loads(done.stdout.strip().splitlines()[-1])
         self.campaign_id: int = found["campaign_id"]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.portals
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalProcess]:
     portal = PortalProcess(tmp_path_factory.mktemp("serve") / "portal")
-    portal.manage("migrate", "-v0")
+    portal.migrate()
     with portal:
         yield portal
 

@@ -75,7 +75,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "RATE_LIMIT_TRACKING": "2.5",
     }
     portal = PortalProcess(tmp_path_factory.mktemp("tracking"), env=env)
-    portal.manage("migrate")
+    portal.migrate()
     given = {"THEIRS": destination.host, "SECRET": secret_new()}
     said = portal.manage("shell", "-c", _SET_UP, env=given).stdout
     with portal.start():

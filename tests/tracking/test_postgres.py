@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnPostgres]:
     server = pgserver.get_server(directory / "pg")
     try:
         portal = PortalProcess(directory / "portal", env={"DATABASE_URL": server.get_uri()})
-        portal.manage("migrate")
+        portal.migrate()
         key = portal.manage("shell", "-c", _SET_UP).stdout.partition("KEY")[2].strip()
         with portal.start():
             made = OnPostgres(portal, key, server.get_uri())
