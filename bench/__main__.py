@@ -38,6 +38,8 @@ def main() -> int:
     size = rig.QUICK if asked.quick else rig.FULL
     size = size.changed(leads=asked.leads, rounds=asked.rounds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell that starts it in the background has it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LONGEST_S)
 

@@ -24,7 +24,7 @@ from leads.publisher_api.routes import ROUTES as PUBLISHER_ROUTES
 from leads.tracking import storing as events
 from leads.tracking.routes import ROUTES as TRACKING_ROUTES
 from leads.web import Receive, Scope, Send, dispatch
-from portal.garbage import garbage_settle
+from portal.long_lived import process_settle
 
 # What stands under one of these and is unknown is a plain 404 of the API's, never a page.
 HOT = re.compile(
@@ -59,7 +59,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            garbage_settle()
+            process_settle()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in _BATCHERS))

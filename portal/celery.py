@@ -11,7 +11,7 @@ from django.conf import settings
 
 from leads.bell import BellListener
 from leads.wake import EXPIRE_SECONDS
-from portal.garbage import garbage_settle
+from portal.long_lived import process_settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -67,7 +67,7 @@ def worker_prepare(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _settle(**_: Any) -> None:
-    garbage_settle()
+    process_settle()
 
 
 @signals.worker_shutting_down.connect
