@@ -42,6 +42,7 @@ from leads.forms import Cleaned, clean
 from leads.intake import KeyReused, LeadRow, Received
 from leads.json_forms import json_form
 from leads.partner_keys import Partner
+from leads.turns import short_turns
 from leads.web import Pieces, Refusal, Request, Response
 
 BATCH = 2_000
@@ -130,7 +131,8 @@ def _answered(call: Call) -> Response:
     """Take the rows in; the answer to the call."""
     try:
         campaign_open(call.target.campaign)
-        answers, received, refused_rows, undone = _taken(call)
+        with short_turns():
+            answers, received, refused_rows, undone = _taken(call)
     except Refusal as refusal:
         _drop(call)
         return refusal.response
