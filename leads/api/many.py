@@ -38,11 +38,11 @@ from leads.api.receiving import (
 )
 from leads.api.rows import JSON, NDJSON, TYPES, BadBody, Row, body_rows
 from leads.batcher import Overloaded
+from leads.bulk_pace import bulk_pace
 from leads.forms import Cleaned, clean
 from leads.intake import KeyReused, LeadRow, Received
 from leads.json_forms import json_form
 from leads.partner_keys import Partner
-from leads.turns import short_turns
 from leads.web import Pieces, Refusal, Request, Response
 
 BATCH = 2_000
@@ -131,7 +131,7 @@ def _answered(call: Call) -> Response:
     """Take the rows in; the answer to the call."""
     try:
         campaign_open(call.target.campaign)
-        with short_turns():
+        with bulk_pace():
             answers, received, refused_rows, undone = _taken(call)
     except Refusal as refusal:
         _drop(call)
