@@ -54,6 +54,8 @@ class Partner:
     publisher_id: int | None
     campaign_id: int | None
     expires_at: dt.datetime | None
+    replaced: bool = False
+    """It came with the secret before, which works for a while beside the new one."""
     is_authenticated: bool = True
 
     @property
@@ -123,7 +125,8 @@ def partner(token: str) -> Partner | None:
     if row.last_used_at is None or row.last_used_at <= now - USED_EVERY:
         unused = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_EVERY)
         PartnerKey.objects.filter(unused, pk=row.pk).update(last_used_at=now)
-    ends = [each for each in (row.expires_at, row.earlier_until if row.digest != said else None) if each]
+    replaced = row.digest != said
+    ends = [each for each in (row.expires_at, row.earlier_until if replaced else None) if each]
     return Partner(
         key_id=row.pk,
         name=row.name,
@@ -131,6 +134,7 @@ def partner(token: str) -> Partner | None:
         publisher_id=row.publisher_id,
         campaign_id=row.campaign_id,
         expires_at=min(ends, default=None),
+        replaced=replaced,
     )
 
 
@@ -186,7 +190,7 @@ def key_issue_by(
         raise KeyProblem("publisher", "There is no such publisher.")
     if campaign_id is not None and campaign is None:
         raise KeyProblem("campaign", "There is no such campaign.")
-    if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
+    if _outlives(maker, expires_at):
         raise KeyProblem("expires_at", "The new key can’t work for longer than the one that makes it.")
     return key_issue(
         name=name,
@@ -207,10 +211,27 @@ def key_rotate(key: PartnerKey, overlap: dt.timedelta = OVERLAP) -> NewKey:
     return NewKey(key, secret)
 
 
+def key_rotate_by(maker: Partner, key: PartnerKey) -> NewKey:
+    """Rotate one of the keys that another sees (`maker.keys()`), and give it the new secret. Raises KeyProblem.
+
+    A secret that is being replaced rotates nothing: whoever found it would push out the owner's new one. Nor is the secret of
+    a key handed out that works for longer than the one that asks.
+    """
+    if maker.replaced:
+        raise KeyProblem("", "This secret is being replaced itself: rotate with the new one.")
+    if _outlives(maker, key.expires_at):
+        raise KeyProblem("expires_at", "That key works for longer than the one that asks, which can’t rotate it.")
+    return key_rotate(key)
+
+
 def key_end(key: PartnerKey) -> None:
     """From now on the key opens nothing."""
     key.expires_at = timezone.now()
     key.save(update_fields=["expires_at"])
+
+
+def _outlives(maker: Partner, expires_at: dt.datetime | None) -> bool:
+    return maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at)
 
 
 def _new_secret() -> str:

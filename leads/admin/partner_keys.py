@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -42,11 +43,14 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_scopes(self) -> list[str]:
         scopes: list[str] = self.cleaned_data["scopes"]
         had = self.instance.scopes if self.instance.pk else []
-        for scope in scopes:
-            allowed = _WANTED.get(scope)
-            if scope not in had and allowed is not None and not allowed(self.person):
-                raise forms.ValidationError(f"You may not do this yourself, so you can’t let a key: {SCOPES[scope]}.")
+        if refused := _refused(self.person, [scope for scope in scopes if scope not in had]):
+            raise forms.ValidationError(f"You may not do this yourself, so you can’t let a key: {SCOPES[refused]}.")
         return scopes
+
+
+def _refused(person: Any, scopes: Iterable[str]) -> str:
+    """The first of these scopes that a person may not hand out, nor hold the secret of; empty where there is none."""
+    return next((scope for scope in scopes if scope in _WANTED and not _WANTED[scope](person)), "")
 
 
 @admin.register(PartnerKey)
@@ -129,6 +133,11 @@ class PartnerKeyAdmin(ModelAdmin):
     def rotate_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
         """POST: a new secret, shown once."""
         key = self._key(request, key_id)
+        if refused := _refused(request.user, key.scopes):
+            messages.error(
+                request, f"You may not do this yourself, so its secret isn’t yours to have: {SCOPES[refused]}."
+            )
+            return HttpResponseRedirect(reverse("admin:leads_partnerkey_change", args=[key.pk]))
         made = key_rotate(key)
         record(request.user, key, f"Secret changed; the new one begins with {key.prefix}.")
         return self._shown(request, made, rotated=True)

@@ -1,7 +1,7 @@
 """What every view of the partner API shares: who calls, what the key may do, how often, and that JSON is answered.
 
-A view says which scope each of its methods asks for: `scopes = {"GET": "leads:read"}`. What the key may not see it
-does not find: views read through `partner_of(request)`.
+A view says which scope each of its methods asks for: `scopes = {"GET": "leads:read"}`, "" where any key will do. A method
+that it does not name is not there. What the key may not see it does not find: views read through `partner_of(request)`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -45,15 +45,17 @@ class KeyAuthentication(BaseAuthentication):
 
 
 class ScopePermission(BasePermission):
-    """The key needs the scope that the view names for this method."""
+    """The key needs the scope that the view names for this method. HEAD is answered as GET is: it asks for the same."""
 
     message = ""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not isinstance(request.auth, Partner):
             return False
-        scope = view.scopes.get(request.method, "")
-        # A method that the view does not have is refused as such, whoever asks.
+        method = str(request.method)
+        scope = view.scopes.get("GET" if method == "HEAD" else method)
+        if scope is None:
+            raise MethodNotAllowed(method)
         if not scope or scope in request.auth.scopes:
             return True
         self.message = f"This needs a key with the scope {scope}."

@@ -15,7 +15,7 @@ from leads.api.paging import PARAMETERS, page_of, page_schema
 from leads.api.problems import ProblemRaised, Wrong, invalid, raised
 from leads.api.repeating import IDEMPOTENCY_KEY, done_once
 from leads.models import PartnerKey
-from leads.partner_keys import SCOPES, KeyProblem, NewKey, key_end, key_issue_by, key_rotate
+from leads.partner_keys import SCOPES, KeyProblem, NewKey, key_end, key_issue_by, key_rotate_by
 
 TAG = "Keys"
 
@@ -59,7 +59,7 @@ _EXAMPLE = {"name": "Acme’s CRM", "scopes": ["leads:read", "verdicts:write"], 
 
 
 class OwnKeyView(APIView):
-    scopes: dict[str, str] = {}
+    scopes = {"GET": ""}
 
     @extend_schema(
         operation_id="key_own",
@@ -143,14 +143,18 @@ class KeyRotateView(APIView):
         operation_id="key_rotate",
         tags=[TAG],
         summary="Give a key a new secret",
-        description="The secret before works for another 24 hours; one that was being replaced already, no more.",
+        description="The secret before works for another 24 hours; one that was being replaced already, no more. Refused (409) "
+        "to a secret that is being replaced itself, and for a key that works for longer than the one that asks.",
         parameters=[IDEMPOTENCY_KEY],
         request=None,
         responses={200: NewKeySerializer},
     )
     @done_once(without=("secret",))
     def post(self, request: Request, key_id: int) -> Response:
-        return Response(_with_secret(key_rotate(_key(request, key_id))))
+        try:
+            return Response(_with_secret(key_rotate_by(partner_of(request), _key(request, key_id))))
+        except KeyProblem as error:
+            raise raised("conflict", error.words) from None
 
 
 def _with_secret(made: NewKey) -> dict[str, Any]:

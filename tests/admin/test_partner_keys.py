@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from leads.models import Campaign, PartnerKey, Publisher, User
-from leads.partner_keys import partner
+from leads.partner_keys import key_issue, partner
 from tests.admin.pages import text
 
 ADD = "/admin/leads/partnerkey/add/"
@@ -57,6 +57,18 @@ def test_nobody_lets_a_key_do_what_they_may_not_do_themselves(client: Client, ca
     response = client.post(ADD, {"name": "All", "scopes": ["leads:read", "exports:read"]})
     assert "can’t let a key: Take leads along as files" in text(response)
     assert client.post(ADD, {"name": "Some", "scopes": ["leads:read"]}).context["secret"]
+
+
+def test_nobody_is_shown_a_new_secret_of_a_key_that_may_do_what_they_may_not(
+    client: Client, campaign: Campaign
+) -> None:
+    row = key_issue(name="Reports", scopes=["leads:read", "exports:read"], made_by="sam").row
+    person = User.objects.create_user("kim", password="a-long-password-1", is_staff=True)
+    person.groups.add(Group.objects.get(name="Account manager"))
+    client.force_login(person)
+    response = client.post(f"/admin/leads/partnerkey/{row.pk}/rotate/", follow=True)
+    assert "isn’t yours to have: Take leads along as files" in text(response)
+    assert PartnerKey.objects.get(pk=row.pk).digest == row.digest
 
 
 def test_a_viewer_sees_no_keys(client: Client, campaign: Campaign) -> None:

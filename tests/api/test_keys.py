@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from django.test import Client
+from django.urls import URLResolver
 from django.utils import timezone
+from rest_framework.views import APIView
 
+from leads.api.calls import ScopePermission
 from leads.models import AnsweredCall, Campaign, PartnerKey
 from leads.partner_keys import SCOPES, key_rotate
+from portal.urls import urlpatterns
 from tests.api.conftest import Instance, Partner, key_for
 
 
@@ -56,6 +63,35 @@ def test_a_key_does_what_its_scopes_say_and_names_the_one_that_it_lacks(server: 
     said = problem(reader.get("keys"), 403, "scope-missing")
     assert "keys:write" in said["detail"]
     assert reader.get("keys/own").json()["scopes"] == ["leads:read"]
+
+
+def _views() -> Iterator[tuple[str, type[APIView]]]:
+    """Every view of the partner API that wants a key, and an address of it."""
+    places = {"row": "1", "lead": "1", "message": "0" * 32}
+    resolvers = [each for each in urlpatterns if isinstance(each, URLResolver) and str(each.pattern) == "api/v1/"]
+    for resolver in resolvers:
+        for each in resolver.url_patterns:
+            view = each.callback.view_class
+            if ScopePermission in view.permission_classes:
+                yield re.sub(r"<(\w+):\w+>", lambda place: places[place[1]], str(each.pattern)), view
+
+
+@pytest.mark.parametrize(("address", "view"), list(_views()))
+def test_every_method_of_every_view_names_its_scope_and_is_refused_to_a_key_without_it(
+    instance: Instance, address: str, view: Any
+) -> None:
+    methods = {name.upper() for name in view.http_method_names if name != "options" and hasattr(view, name)}
+    assert set(view.scopes) == methods
+    bearer = {"Authorization": f"Bearer {key_for('forms:read')}"}
+    other = {"Authorization": f"Bearer {key_for('leads:write')}"}
+    for method in (*methods, *(["HEAD"] if "GET" in methods else [])):
+        scope = view.scopes["GET" if method == "HEAD" else method]
+        if scope:
+            headers = other if scope == "forms:read" else bearer
+            assert Client().generic(method, f"/api/v1/{address}?q=a", headers=headers).status_code == 403
+    for method in {"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "SEARCH"} - methods:
+        if method != "HEAD" or "GET" not in methods:
+            assert Client().generic(method, f"/api/v1/{address}", headers=bearer).status_code == 405
 
 
 def test_a_key_gives_no_more_than_it_has(server: str, instance: Instance) -> None:
@@ -112,6 +148,31 @@ def test_a_key_that_was_rotated_twice_has_two_secrets_at_the_most(partner: Partn
         200,
         200,
     ]
+
+
+def test_a_secret_that_is_being_replaced_rotates_nothing_so_the_owner_s_new_one_stays_good(
+    partner: Partner, server: str
+) -> None:
+    own = partner.get("keys/own").json()["id"]
+    until = (timezone.now() + dt.timedelta(hours=2)).isoformat()
+    short = partner.post("keys", {"name": "short", "scopes": ["leads:read"], "expires_at": until}).json()["id"]
+    new = Partner(server, partner.post(f"keys/{own}/rotate").json()["secret"])
+    for key_id in (own, short):
+        assert "new one" in problem(partner.post(f"keys/{key_id}/rotate"), 409, "conflict")["detail"]
+    assert PartnerKey.objects.get(pk=own).earlier_prefix == partner.key[:16]
+    assert new.post(f"keys/{own}/rotate").status_code == 200
+
+
+def test_a_key_that_ends_rotates_none_that_works_for_longer(server: str, instance: Instance) -> None:
+    soon = timezone.now() + dt.timedelta(hours=2)
+    maker = Partner(server, key_for())
+    own = maker.get("keys/own").json()["id"]
+    PartnerKey.objects.filter(pk=own).update(expires_at=soon)
+    for end, status in ((None, 409), (soon + dt.timedelta(hours=1), 409), (soon - dt.timedelta(hours=1), 200)):
+        other = PartnerKey.objects.get(prefix=key_for("leads:read")[:16])
+        PartnerKey.objects.filter(pk=other.pk).update(expires_at=end)
+        assert maker.post(f"keys/{other.pk}/rotate").status_code == status
+    assert maker.post(f"keys/{own}/rotate").status_code == 200
 
 
 def test_a_key_that_was_ended_has_expired_or_whose_publisher_was_switched_off_opens_nothing(
