@@ -10,6 +10,7 @@ from typing import Any
 
 from integrations.kit.mapping import FACTS, LeadFacts, Row, compile_rows
 from integrations.models import FieldMapping, Integration, MappingVersion
+from leads.callback_hash import callback_hash
 from leads.models import Lead
 
 SHOWN_CHARS = 80
@@ -114,7 +115,7 @@ def lead_facts(
         values={**enriched, **(values or {})} if enriched else values or {},
         facts={
             "id": str(lead_id),
-            "hash": lead_hash.hex,
+            "hash": callback_hash(lead_hash),
             "created": created_at.isoformat(),
             "ip": ip or "",
             "link.name": link_name or "",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import uuid
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from leads.callback_hash import hash_parsed, lead_hashes
 from leads.models import Lead
 
 # Names, telephones and parts of addresses are looked for by reading; no further back than this.
@@ -77,14 +77,14 @@ def _failed(leads: QuerySet[Lead], job_id: int) -> QuerySet[Lead]:
 def leads_with_text(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
     """Those of `leads` that a person means by `text`.
 
-    A hash or an id is one lead; a whole e-mail address is looked up in small letters; a telephone matches by its last nine
+    A hash, a callback hash or an id is one lead; a whole e-mail address is looked up in small letters; a telephone matches by its last nine
     digits however it is written; any other word must begin a word of a value. All words must be there.
     """
     text = text.strip()
     if not text:
         return leads
-    if (found := _hash(text)) is not None:
-        return leads.filter(hash=found)
+    if (found := hash_parsed(text)) is not None:
+        return leads.filter(hash__in=[found, *lead_hashes(text)])
     number = text.removeprefix("#")
     is_id = number.isascii() and number.isdecimal() and len(number) <= _LONGEST_ID
     if is_id and len(number) < _TELEPHONE_DIGITS - 2:
@@ -102,13 +102,6 @@ def leads_with_text(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
     for word in text.split():
         leads = leads.filter(_word(word))
     return leads
-
-
-def _hash(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text) if len(text) in (32, 36) else None
-    except ValueError:
-        return None
 
 
 def _telephone(text: str) -> Q:

@@ -1,7 +1,7 @@
 """Database work for async handlers: small pools of threads that own their connections.
 
-The event loop never waits for a query. Quick reads and slow work (password hashing, lists) have pools of their own, so
-that a flood of log-ins never holds up the look-up that a lead's token needs.
+The event loop never waits for a query. Each kind of work has a pool of its own: a flood of guessed passwords holds up neither
+the look-up that a lead's token needs nor who logs in by a key, and neither does a list that takes long to read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _quick = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix
 _bulk = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-bulk")
 _bulk_writes = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-bulk-write")
 _slow = concurrent.futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-slow")
+_lists = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-list")
+_passwords = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="database-password")
 
 
 def _run(work: Callable[[], T]) -> T:
@@ -48,8 +50,18 @@ async def quick(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 async def slow(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work that may take a while (hashing, long lists) in a thread of the other pool."""
+    """Do work of several statements (log-ins by key, what is appended to a lead) in a thread of another pool."""
     return await asyncio.wrap_future(_slow.submit(_run, partial(work, *args, **kwargs)))
+
+
+async def lists(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Read a long list that takes as long as its filters make it."""
+    return await asyncio.wrap_future(_lists.submit(_run, partial(work, *args, **kwargs)))
+
+
+async def password(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Check a password, which takes a tenth of a second of a core."""
+    return await asyncio.wrap_future(_passwords.submit(_run, partial(work, *args, **kwargs)))
 
 
 async def bulk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

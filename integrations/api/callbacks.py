@@ -1,7 +1,7 @@
 """Where clients' instances say what became of a lead (facts, section 8, write-back webhooks).
 
-The last part of the path is a delivery's key, which the client got with the lead's sync tags, or the hash of a lead of ours,
-which a receiver further down was told. Both are secrets that nobody can guess; nothing else authorises the call.
+The last part of the path is a delivery's key, which the client got with the lead's sync tags, or the callback hash of a lead of
+ours, which a receiver further down was told (leads/callback_hash.py). Both are secrets that nobody can guess; nothing else authorises the call.
 A token that is neither, but made as ours are, may be that of a delivery which is not recorded here yet: its call is kept.
 """
 
@@ -26,8 +26,11 @@ from integrations.reconciliation import (
     may_be_early,
     messages_store,
 )
+from leads import pool
 from leads.batcher import Batcher, Overloaded
-from leads.publisher_api.callbacks import flag_by_hash, lead_hash_parsed, read_callback
+from leads.callback_hash import hash_parsed
+from leads.models import Lead
+from leads.publisher_api.callbacks import flag_by_hash, read_callback
 from leads.web import Request, Response, Route, overloaded
 
 
@@ -93,7 +96,7 @@ async def receive(request: Request) -> Response:
     form = await read_callback(request)
     if isinstance(form, Response):
         return form
-    key = lead_hash_parsed(token)
+    key = hash_parsed(token)
     if key is None:
         return await flag_by_hash(action, token, form)
     callback = Callback(key, action, form, timezone.now())
@@ -101,11 +104,16 @@ async def receive(request: Request) -> Response:
         if await batcher.submit(callback):
             return Response(201)
         answer = await flag_by_hash(action, token, form)
-        if answer.status != 404 or not may_be_early(key):
+        if answer.status != 404 or not may_be_early(key) or await pool.quick(_names_a_lead, key):
             return answer
         return Response(201) if await batcher.submit(replace(callback, early=True)) else overloaded()
     except Overloaded:
         return overloaded()
+
+
+def _names_a_lead(key: uuid.UUID) -> bool:
+    """Whether it is what a lead is called by everybody: made as keys are, and never one."""
+    return Lead.objects.filter(hash=key).exists()
 
 
 ROUTES = [Route(["POST"], "/api/webhook/{action:validate|invalidate}/{token}", receive)]

@@ -28,6 +28,7 @@ from leads.api.addresses import LeadConverter
 from leads.api.calls import partner_of
 from leads.api.problems import ProblemRaised, Wrong, invalid, raised, wrongs_of
 from leads.api.repeating import IDEMPOTENCY_KEY, done_once
+from leads.callback_hash import lead_hashes
 from leads.database import uuid7
 from leads.models import Flag
 from leads.models.lead import Via
@@ -49,7 +50,9 @@ class VerdictSerializer(serializers.Serializer[Any]):
     """What became of one lead."""
 
     lead = serializers.RegexField(
-        f"^({LeadConverter.regex})$", required=False, help_text="Our id of the lead, or its hash. This, or reference."
+        f"^({LeadConverter.regex})$",
+        required=False,
+        help_text="Our id of the lead, its hash, or the callback hash that travelled with it. This, or reference.",
     )
     reference = serializers.CharField(
         required=False, max_length=200, help_text="Your own id of it: what your system answered when it was delivered."
@@ -241,10 +244,16 @@ class _Found:
 
     def __init__(self, partner: Partner, said: Sequence[Mapping[str, Any]]) -> None:
         named = [each["lead"] for each in said if "lead" in each]
-        leads = list(_leads(partner, named).values_list("pk", "hash"))
+        meant_by = {each: [uuid.UUID(each), *lead_hashes(each)] for each in named if len(each) == 32}
+        leads = list(_leads(partner, named, meant_by).values_list("pk", "hash"))
         self._leads: dict[str, tuple[int, uuid.UUID]] = {}
+        known = {}
         for pk, lead_hash in leads:
-            self._leads[str(pk)] = self._leads[lead_hash.hex] = (pk, lead_hash)
+            self._leads[str(pk)] = known[lead_hash] = (pk, lead_hash)
+        for text, hashes in meant_by.items():
+            for each in hashes:
+                if each in known:
+                    self._leads[text] = known[each]
         seen = Delivery.objects.filter(kind=Delivery.Kind.LEAD, lead__in=partner.leads()).order_by("pk")
         # The latest delivery of each lead to each integration.
         self._of_lead: dict[int, dict[int, int]] = defaultdict(dict)
@@ -290,8 +299,8 @@ def _plain(named: str) -> str:
     return named if len(named) == 32 else str(int(named))
 
 
-def _leads(partner: Partner, named: Iterable[str]) -> Any:
-    hashes = [each for each in named if len(each) == 32]
+def _leads(partner: Partner, named: Iterable[str], meant_by: Mapping[str, Iterable[uuid.UUID]]) -> Any:
+    hashes = {each for hashes in meant_by.values() for each in hashes}
     ids = [int(each) for each in named if len(each) != 32]
     mine = partner.leads()
     return mine.filter(hash__in=hashes) | mine.filter(pk__in=ids)

@@ -43,7 +43,8 @@ __all__ = [
 # What a lead is, beside the values that were posted: name and label.
 FACTS: tuple[tuple[str, str], ...] = (
     ("created", "When it was received"),
-    ("hash", "Lead hash"),
+    # What a client calls back with, not the hash that names the lead to everybody.
+    ("hash", "Callback hash"),
     ("id", "Lead ID"),
     ("link.name", "Link"),
     ("link.channel", "Link's channel"),

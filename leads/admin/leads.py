@@ -32,6 +32,7 @@ from leads.admin.filters import (
 from leads.admin.flagging import counted
 from leads.admin.imports import import_urls, may_import
 from leads.admin.timeline import Entry, in_order, lead_entries, rewritten
+from leads.callback_hash import callback_hash
 from leads.lead_search import LeadSearch
 from leads.models import Field, Lead, ReasonCode
 from leads.rights import (
@@ -230,6 +231,7 @@ class LeadAdmin(ModelAdmin):
             ],
             "score": f"{lead.score:,} of {lead.max_score:,}" if lead.max_score else "",
             "entries": entries,
+            "callback_hash": callback_hash(lead.hash) if request.user.has_perm("leads.change_lead") else "",
             "visitor": _visitor(lead) if clear else {},
             **(extra_context or {}),
         }

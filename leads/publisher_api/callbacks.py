@@ -1,4 +1,4 @@
-"""What receivers further down say of a lead, by its hash (facts, section 8, write-back webhooks): the hash is the secret."""
+"""What receivers further down say of a lead, by its callback hash, which is the secret (facts, section 8, write-back webhooks)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from leads import pool
 from leads.batcher import Batcher, Overloaded
+from leads.callback_hash import hash_parsed, lead_hashes
 from leads.database import uuid7
 from leads.forms import FieldError, text_problem
 from leads.models import Flag, Lead, LeadChange
@@ -86,23 +87,23 @@ def flags_store(flaggings: Sequence[Flagging]) -> list[bool]:
 batcher: Batcher[Flagging, bool] = Batcher("flags", flags_store)
 
 
-async def flag_by_hash(action: str, lead_hash: str, form: Mapping[str, str]) -> Response:
-    """Flag the lead with this hash, as `validate` or `invalidate` and what read_callback returned say.
+async def flag_by_hash(action: str, token: str, form: Mapping[str, str]) -> Response:
+    """Flag the lead with this callback hash, as `validate` or `invalidate` and what read_callback returned say.
 
     201 and an empty body, also when nothing changed; 404 for an unknown hash. Beside the documented reason and user our own
     instances send verdict (valid, invalid, returned, test), reasonCode, comment, eventId and decidedAt: all optional.
     """
-    parsed = lead_hash_parsed(lead_hash)
-    if parsed is None:
-        return _unknown_lead()
+    change = _change(action, form)
     try:
-        known = await batcher.submit(Flagging(parsed, _change(action, form)))
+        for lead_hash in lead_hashes(token):
+            if await batcher.submit(Flagging(lead_hash, change)):
+                return Response(201)
     except Overloaded:
         return overloaded()
     except IntegrityError:
         # Another process stored the same event at the same moment.
         return Response(201)
-    return Response(201) if known else _unknown_lead()
+    return _unknown_lead()
 
 
 def _change(action: str, form: Mapping[str, str]) -> FlagChange:
@@ -119,7 +120,7 @@ def _change(action: str, form: Mapping[str, str]) -> FlagChange:
         by=form.get("user", ""),
         via=Via.WEBHOOK,
         decided_at=_decided_at(form.get("decidedAt", "")),
-        event_id=_uuid(form.get("eventId", "")) or uuid7(),
+        event_id=hash_parsed(form.get("eventId", "")) or uuid7(),
     )
 
 
@@ -144,7 +145,7 @@ async def append(request: Request) -> Response:
 
     400 for values that can't be kept, 404 for an unknown hash.
     """
-    lead_hash = lead_hash_parsed(request.params["lead_hash"])
+    hashes = lead_hashes(request.params["lead_hash"])
     data: dict[str, str] = {}
     errors: list[FieldError] = []
     for name, value in await _posted(request):
@@ -160,13 +161,13 @@ async def append(request: Request) -> Response:
         errors.append(FieldError("", "No values were posted."))
     if errors:
         raise answers.validation_failed(errors)
-    if lead_hash is None:
+    if not hashes:
         return _unknown_lead()
-    return await pool.slow(_append, lead_hash, data)
+    return await pool.slow(_append, hashes, data)
 
 
-def _append(lead_hash: uuid.UUID, data: Mapping[str, str]) -> Response:
-    lead = Lead.objects.filter(hash=lead_hash).only("pk", "values").first()
+def _append(hashes: Sequence[uuid.UUID], data: Mapping[str, str]) -> Response:
+    lead = Lead.objects.filter(hash__in=hashes).only("pk", "values").first()
     if lead is None:
         return _unknown_lead()
     if len({*lead.values, *data}) > settings.MAX_FORM_PARTS:
@@ -179,18 +180,6 @@ def _key(name: str) -> str:
     """form[optin][terms] is kept as optin.terms, as intake keeps it."""
     parts = split_name(name)
     return ".".join(parts[1:] if len(parts) > 1 and parts[0] == "form" else parts)
-
-
-def lead_hash_parsed(text: str) -> uuid.UUID | None:
-    """A lead hash as it is posted, with or without dashes; None where it can be none."""
-    return _uuid(text)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(hex=text) if len(text) in (32, 36) else None
-    except ValueError:
-        return None
 
 
 def _unknown_lead() -> Response:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Max, Q, QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 
 from leads import pool
-from leads.models import Lead, LeadChange
-from leads.publisher_api.callbacks import lead_hash_parsed
+from leads.callback_hash import callback_hash, lead_hashes
+from leads.models import Lead, LeadChange, User
+from leads.publisher_api import answers
 from leads.publisher_api.callers import own_user
+from leads.rights import masked, masked_ip, masked_values, may_see_personal_data, open_keys, without_personal
 from leads.web import Request, Response, json_response, refusal
 
 PATH = "/api/v4/leads"
@@ -35,18 +40,19 @@ async def leads(request: Request) -> Response:
     """GET /api/v4/leads and /api/v4/leads.jsonld: newest first.
 
     Filters: campaign.id, leadHash, createdTs[after], createdTs[before], updatedTs[after], updatedTs[before] (a date or
-    an ISO time, both ends included); page, itemsPerPage (at most 100). Raises Refusal: 400 for a filter that can't be read.
+    an ISO time, both ends included); page, itemsPerPage (at most 100). Raises Refusal: 400 for a filter that can't be read,
+    401, 403, 429.
     """
-    await own_user(request)
+    caller = await own_user(request)
     arguments = dict(request.query)
-    body = await pool.slow(_collection, request.path, arguments)
+    body = await pool.lists(_collection, caller.user_id or 0, request.path, arguments)
     return _answer(request, body)
 
 
 async def lead(request: Request) -> Response:
-    """GET /api/v4/leads/{id}."""
-    await own_user(request)
-    found = await pool.slow(_item, request.params["lead_id"])
+    """GET /api/v4/leads/{id}. Raises Refusal (401, 403, 404, 429)."""
+    caller = await own_user(request)
+    found = await pool.lists(_item, caller.user_id or 0, request.params["lead_id"])
     if found is None:
         raise refusal(404, "Not Found")
     return _answer(request, {"@context": "/api/v4/contexts/Lead", **found})
@@ -59,7 +65,25 @@ def _answer(request: Request, body: dict[str, Any]) -> Response:
     return answer
 
 
-def _collection(path: str, arguments: dict[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What of leads the caller may have: personal data in clear, and the hash by which leads are flagged."""
+
+    clear: bool
+    may_flag: bool
+
+
+def _reader(user_id: int) -> _Reader:
+    """Raises Refusal (403) for who may not see leads."""
+    user = User.objects.filter(pk=user_id).first() or AnonymousUser()
+    may_flag = user.has_perm("leads.change_lead")
+    if not may_flag and not user.has_perm("leads.view_lead"):
+        raise answers.not_allowed()
+    return _Reader(may_see_personal_data(user), may_flag)
+
+
+def _collection(user_id: int, path: str, arguments: dict[str, str]) -> dict[str, Any]:
+    reader = _reader(user_id)
     page = _positive(arguments, "page", 1, 10**9)
     per_page = _positive(arguments, "itemsPerPage", PER_PAGE, MAX_PER_PAGE)
     found = _filtered(arguments)
@@ -79,7 +103,7 @@ def _collection(path: str, arguments: dict[str, str]) -> dict[str, Any]:
         "@context": "/api/v4/contexts/Lead",
         "@id": PATH,
         "@type": "hydra:Collection",
-        "hydra:member": _members(list(rows)),
+        "hydra:member": _members(list(rows), reader),
         "hydra:totalItems": total,
         "hydra:view": view,
         "hydra:search": _SEARCH,
@@ -100,9 +124,10 @@ _SEARCH = {
 }  # fmt: skip
 
 
-def _item(lead_id: int) -> dict[str, Any] | None:
+def _item(user_id: int, lead_id: int) -> dict[str, Any] | None:
+    reader = _reader(user_id)
     rows = list(_with_all(Lead.objects.filter(pk=lead_id)))
-    return _members(rows)[0] if rows else None
+    return _members(rows, reader)[0] if rows else None
 
 
 def _with_all(leads: QuerySet[Lead]) -> QuerySet[Lead]:
@@ -123,8 +148,7 @@ def _filtered(arguments: dict[str, str]) -> QuerySet[Lead]:
     if arguments.get("campaign.id", "").strip():
         found = found.filter(campaign_id=_positive(arguments, "campaign.id", 0, 10**18))
     if given := arguments.get("leadHash", "").strip():
-        lead_hash = lead_hash_parsed(given)
-        found = found.filter(hash=lead_hash) if lead_hash else found.none()
+        found = found.filter(hash__in=lead_hashes(given))
     if after := _time(arguments, "createdTs[after]"):
         found = found.filter(created_at__gte=after)
     if before := _time(arguments, "createdTs[before]"):
@@ -155,33 +179,68 @@ def _time(arguments: dict[str, str], name: str) -> dt.datetime | None:
     raise refusal(400, f"{name} is a date, such as 2026-03-04.")
 
 
-def _members(rows: list[Lead]) -> list[dict[str, Any]]:
+def _members(rows: list[Lead], reader: _Reader) -> list[dict[str, Any]]:
     ids = [lead.pk for lead in rows]
     changed = dict(
         LeadChange.objects.filter(lead__in=ids).values_list("lead").annotate(at=Max("created_at")).order_by()
     )
-    return [_member(lead, changed.get(lead.pk)) for lead in rows]
+    return [_member(lead, changed.get(lead.pk), reader) for lead in rows]
 
 
-def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a lead's person can be known by, as the caller may see it."""
+
+    values: Mapping[str, Any]
+    enriched: Mapping[str, Any]
+    ip: str | None
+    reason: str
+    comment: str
+    failed: list[str]
+
+
+def _shown(lead: Lead, reader: _Reader) -> _Shown:
+    enriched = lead.enriched or {}
+    if reader.clear:
+        return _Shown(lead.values, enriched, lead.ip, lead.reason_code, lead.comment, lead.failed_words)
+    fields = list(lead.form.fields.all())
+    given, chosen = {**enriched, **(lead.visitor or {}), **lead.values, "": lead.ip or ""}, open_keys(fields)
+
+    def hidden(text: str) -> str:
+        return without_personal(text, given, chosen)
+
+    return _Shown(
+        masked_values(lead.values, fields),
+        {name: masked(str(value)) for name, value in enriched.items()},
+        masked_ip(lead.ip) if lead.ip else lead.ip,
+        hidden(lead.reason_code),
+        hidden(lead.comment),
+        [hidden(words) for words in lead.failed_words],
+    )
+
+
+def _member(lead: Lead, changed_at: dt.datetime | None, reader: _Reader) -> dict[str, Any]:
+    shown = _shown(lead, reader)
     types = {key: field.type for field in lead.form.fields.all() for key in field.inputs}
-    data = [{"type": types.get(name, "text"), "name": name, "value": value} for name, value in lead.values.items()]
-    data += [{"type": "text", "name": name, "value": value} for name, value in (lead.enriched or {}).items()]
-    data.append({"type": "hidden", "name": "leadHash", "value": lead.hash.hex})
+    data = [{"type": types.get(name, "text"), "name": name, "value": value} for name, value in shown.values.items()]
+    data += [{"type": "text", "name": name, "value": value} for name, value in shown.enriched.items()]
+    lead_hash = callback_hash(lead.hash) if reader.may_flag else None
+    if lead_hash:
+        data.append({"type": "hidden", "name": "leadHash", "value": lead_hash})
     updated_at = max(lead.created_at, changed_at) if changed_at else lead.created_at
     return {
         "@id": f"{PATH}/{lead.pk}",
         "@type": "Lead",
         "id": lead.pk,
-        "leadHash": lead.hash.hex,
+        "leadHash": lead_hash,
         "campaign": f"/api/v4/campaigns/{lead.campaign_id}",
         "publisher": f"/api/v4/publishers/{lead.publisher_id}",
         "channel": {"name": lead.link.channel} if lead.link and lead.link.channel else None,
         "createdTs": lead.created_at.isoformat(),
         "updatedTs": updated_at.isoformat(),
-        **{name: lead.values.get(name) for name in _OWN_COLUMNS},
+        **{name: shown.values.get(name) for name in _OWN_COLUMNS},
         **dict.fromkeys(_NOT_KEPT),
-        "optIn": lead.values.get("optin.terms"),
+        "optIn": shown.values.get("optin.terms"),
         "integration": False,
         "processingCounter": max(lead.judgements, 1) if lead.processed_at else 0,
         "score": lead.score,
@@ -189,13 +248,13 @@ def _member(lead: Lead, changed_at: dt.datetime | None) -> dict[str, Any]:
         "hardfail": None if lead.score is None else any(entry.get("hard") for entry in lead.failed_jobs),
         "overAllocation": lead.billable is False or lead.held.startswith("cap_"),
         "publisherBillable": lead.is_billable if lead.processed_at else None,
-        "ip": lead.ip,
+        "ip": shown.ip,
         "imported": False,
         "visible": True,
         "processrStatus": COMPLETE if lead.processed_at else 0,
         "leadStatus": {"name": lead.get_status_display()},
-        "leadFlag": {"name": lead.flag, "reason": lead.reason_code, "comment": lead.comment} if lead.flag else None,
-        "qaResult": {"failedJobs": lead.failed_words},
+        "leadFlag": {"name": lead.flag, "reason": shown.reason, "comment": shown.comment} if lead.flag else None,
+        "qaResult": {"failedJobs": shown.failed},
         "leadData": data,
         "leadNotes": [],
     }

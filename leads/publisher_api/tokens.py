@@ -80,7 +80,7 @@ async def _password_login(username: str, password: str) -> Tokens | None:
     await limits.count("logins", "user:" + access.digest(username.strip().lower()))
     if len(username) > 254 or len(password) > 1000:
         return None
-    return await pool.slow(access.tokens_for_password, username, password)
+    return await pool.password(access.tokens_for_password, username, password)
 
 
 def _check_client(given: dict[str, str]) -> None:

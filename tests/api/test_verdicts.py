@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, StatusUpdate
 from integrations.reconciliation import verdicts_apply
+from leads.callback_hash import callback_hash
 from leads.database import uuid7
 from leads.models import Campaign, Flag, Lead, LeadChange
 from tests.api.conftest import Instance, Partner, key_for
@@ -50,12 +51,17 @@ def say(partner: Partner, *words: dict[str, Any], **headers: str) -> Any:
     return partner.post("verdicts", list(words) if len(words) != 1 else words[0], headers=headers)
 
 
-@pytest.mark.parametrize("by", ["id", "hash", "reference"])
+@pytest.mark.parametrize("by", ["id", "hash", "callback hash", "reference"])
 def test_a_verdict_on_a_delivery_goes_through_the_ledger_and_flags_the_lead(
     client_system: Partner, lead: Lead, by: str
 ) -> None:
     delivery = delivered(lead)
-    named = {"id": {"lead": str(lead.pk)}, "hash": {"lead": lead.hash.hex}, "reference": {"reference": "77"}}[by]
+    named = {
+        "id": {"lead": str(lead.pk)},
+        "hash": {"lead": lead.hash.hex},
+        "callback hash": {"lead": callback_hash(lead.hash)},
+        "reference": {"reference": "77"},
+    }[by]
     word = {
         **named,
         "verdict": "returned",
@@ -155,7 +161,12 @@ def test_nobody_says_anything_of_leads_that_its_key_does_not_see(server: str, le
     other = Campaign.objects.create(advertiser=instance.campaign.advertiser, name="Autumn")
     for key in (key_for(campaign=other), key_for(publisher=instance.other_publisher)):
         stranger = Partner(server, key)
-        for named in ({"lead": str(lead.pk)}, {"lead": lead.hash.hex}, {"reference": "77"}):
+        for named in (
+            {"lead": str(lead.pk)},
+            {"lead": lead.hash.hex},
+            {"lead": callback_hash(lead.hash)},
+            {"reference": "77"},
+        ):
             problem(say(stranger, {**named, "verdict": "invalid"}), 404, "not-found")
         problem(stranger.get(f"leads/{lead.pk}/timeline"), 404, "not-found")
     assert StatusUpdate.objects.count() == 0

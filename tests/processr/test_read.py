@@ -13,7 +13,7 @@ from integrations.judging.tallies import OTHERS, job_reasons, job_tallies
 from integrations.mapping import leads_facts
 from integrations.models import Integration, JobReason
 from leads.models import Activity, Campaign, LeadChange, Publisher
-from leads.publisher_api.collection import _members
+from leads.publisher_api.collection import _members, _Reader
 from tests.processr.conftest import add_job, cap, duplicate, judge, required
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,9 @@ def test_the_lead_collection_says_what_a_judgement_came_to(campaign: Campaign) -
     good, bad = judge(campaign, email="ada@example.test"), judge(campaign, firstName="Ada")
     held = judge(campaign, email="bob@example.test")
     names = ("score", "maxScore", "hardfail", "overAllocation", "publisherBillable", "processingCounter")
-    assert [[member[name] for name in names] for member in _members([good, bad, held])] == [
+    assert [
+        [member[name] for name in names] for member in _members([good, bad, held], _Reader(clear=True, may_flag=True))
+    ] == [
         [10, 10, False, False, True, 1],
         [0, 10, True, False, False, 1],
         [10, 10, False, True, False, 1],

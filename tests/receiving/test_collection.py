@@ -6,11 +6,14 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from leads.access import tokens_for_password
-from leads.models import Campaign, Flag, Lead, LeadChange, Status
+from leads.callback_hash import callback_hash
+from leads.models import Campaign, Field, Flag, Lead, LeadChange, Status, User
 from leads.status import FlagChange, leads_flag
+from portal.roles import ACCOUNT_MANAGER, VIEWER, roles_write
 from tests.receiving.conftest import GOOD, Client
 
 
@@ -39,11 +42,11 @@ def test_a_lead_is_shown_with_its_hash_status_and_flag(staff: Client) -> None:
     assert (body["@type"], body["hydra:totalItems"], body["@id"]) == ("hydra:Collection", 3, "/api/v4/leads")
     member = body["hydra:member"][0]
     assert member["id"] == lead.pk
-    assert member["leadHash"] == lead.hash.hex
+    assert member["leadHash"] == callback_hash(lead.hash)
     assert member["leadStatus"] == {"name": "Valid"}
     assert member["leadFlag"] == {"name": "returned", "reason": "Duplicate", "comment": "We knew her"}
     assert member["processrStatus"] == 1000
-    assert {"type": "hidden", "name": "leadHash", "value": lead.hash.hex} in member["leadData"]
+    assert {"type": "hidden", "name": "leadHash", "value": callback_hash(lead.hash)} in member["leadData"]
     assert {"type": "email", "name": "email", "value": "ada@example.test"} in member["leadData"]
     assert {"type": "optin", "name": "optin.terms", "value": "1"} in member["leadData"]
     other = body["hydra:member"][1]
@@ -64,7 +67,7 @@ def test_it_is_answered_as_json_ld_to_those_who_ask(staff: Client) -> None:
 def test_one_lead_can_be_read_alone(staff: Client) -> None:
     lead = Lead.objects.earliest("pk")
     answer = staff.get(f"/api/v4/leads/{lead.pk}")
-    assert (answer.status_code, answer.json()["leadHash"]) == (200, lead.hash.hex)
+    assert (answer.status_code, answer.json()["leadHash"]) == (200, callback_hash(lead.hash))
     assert staff.get("/api/v4/leads/999999").status_code == 404
 
 
@@ -81,7 +84,7 @@ def test_it_is_filtered_by_campaign_hash_and_time(staff: Client) -> None:
     Lead.objects.filter(pk=oldest.pk).update(campaign=other, created_at=dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC))
     Lead.objects.filter(pk=middle.pk).update(created_at=dt.datetime(2026, 2, 2, tzinfo=dt.UTC))
     assert members(staff, **{"campaign.id": other.pk}) == ["Ada 0"]
-    assert members(staff, leadHash=newest.hash.hex) == ["Ada 2"]
+    assert members(staff, leadHash=callback_hash(newest.hash)) == ["Ada 2"]
     assert members(staff, leadHash="x") == []
     assert members(staff, **{"createdTs[after]": "2026-01-03"}) == ["Ada 2", "Ada 1"]
     assert members(staff, **{"createdTs[after]": "2026-01-02", "createdTs[before]": "2026-02-02"}) == ["Ada 1", "Ada 0"]
@@ -119,6 +122,57 @@ def test_a_filter_that_can_not_be_read_is_said(staff: Client, params: dict[str, 
     answer = staff.get("/api/v4/leads", params=params)
     assert answer.status_code == 400
     assert answer.json()["code"] == 400
+
+
+def as_user(client: Client, *groups: str) -> None:
+    """From now on somebody of the instance's own reads, who is in these groups."""
+    roles_write()
+    user = User.objects.create_user("vic", "vic@acme.example", "look-at-it", is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    tokens = tokens_for_password("vic", "look-at-it")
+    assert tokens is not None
+    client.session.headers["Authorization"] = f"Bearer {tokens.access_token}"
+
+
+def test_who_may_not_see_personal_data_reads_it_masked_as_in_the_console(staff: Client) -> None:
+    lead = Lead.objects.latest("pk")
+    Field.objects.create(form=lead.form, name="note", position=9)
+    Lead.objects.filter(pk=lead.pk).update(
+        values={**lead.values, "note": "Lovelace"}, enriched={"town": "Marylebone"}, ip="203.0.113.77",
+        status="invalid", failed_jobs=["Lovelace is on the list"], visitor={"userId": "u-7788"},
+    )  # fmt: skip
+    leads_flag({lead.pk: FlagChange(Flag.RETURNED, "Lovelace again", "ada@example.test, Marylebone, u-7788")})
+    as_user(staff, VIEWER)
+    answers = [staff.get("/api/v4/leads"), staff.get("/api/v4/leads.jsonld"), staff.get(f"/api/v4/leads/{lead.pk}")]
+    for answer in answers:
+        assert answer.status_code == 200
+        for personal in ("Ada", "Lovelace", "ada@", "Marylebone", "203.0.113.77", "u-7788"):
+            assert personal not in answer.text
+    member = answers[2].json()
+    assert (member["firstName"], member["email"], member["ip"]) == ("A•••", "a•••@e•••.test", "203.0.•••")
+    assert {"type": "optin", "name": "optin.terms", "value": "1"} in member["leadData"]
+
+
+def test_who_may_not_flag_leads_is_not_told_what_flags_them(staff: Client) -> None:
+    lead = Lead.objects.latest("pk")
+    as_user(staff, VIEWER)
+    answer = staff.get(f"/api/v4/leads/{lead.pk}")
+    assert answer.json()["leadHash"] is None
+    assert callback_hash(lead.hash) not in answer.text
+
+
+def test_an_account_manager_reads_it_in_clear(staff: Client) -> None:
+    as_user(staff, ACCOUNT_MANAGER)
+    member = staff.get("/api/v4/leads").json()["hydra:member"][0]
+    assert member["email"] == "ada@example.test"
+    assert member["leadHash"] == callback_hash(Lead.objects.latest("pk").hash)
+
+
+def test_who_may_not_see_leads_does_not_see_it(staff: Client) -> None:
+    as_user(staff)
+    lead = Lead.objects.latest("pk")
+    for path in ("/api/v4/leads", "/api/v4/leads.jsonld", f"/api/v4/leads/{lead.pk}", "/api/v4/leads/999999"):
+        assert staff.get(path).status_code == 403
 
 
 def test_publishers_do_not_see_it(client: Client) -> None:

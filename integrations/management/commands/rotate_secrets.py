@@ -11,7 +11,7 @@ from integrations.models import Integration, RemoteToken
 
 
 class Command(BaseCommand):
-    help = "Encrypt all stored secrets with the first of ENCRYPTION_KEYS, so that the older keys can be taken out."
+    help = "Encrypt all stored secrets with the first of ENCRYPTION_KEYS."
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = 0
@@ -22,4 +22,7 @@ class Command(BaseCommand):
                     row = model._default_manager.select_for_update().get(pk=pk)
                     row.save(update_fields=[column])
                 count += 1
-        self.stdout.write(f"{count} secrets are encrypted with the first key now. The other keys can be taken out.")
+        self.stdout.write(
+            f"{count} secrets are encrypted with the first key now. "
+            "Take the other keys out when nobody calls back any more by what was sent while they were in use."
+        )
