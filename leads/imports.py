@@ -4,7 +4,8 @@ Reading a file and mapping its columns is in leads/import_files.py.
 
 An import is an activity (leads/activity.py): its preparation reads and checks every row, then it waits for a person, then its
 rows become leads. The checks are those of posted leads. A row's idempotency key is made of the file's digest and the row's
-number, so taking the same file in twice makes no lead twice.
+number, so taking the same file in twice makes no lead twice; a test has keys of its own, and is in no real import's way. The
+link is no part of the key: with another link the same persons would go to the client a second time.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from leads.import_files import (
     input_labels,
     own_columns,
 )
-from leads.intake import KeyReused, LeadRow, body_digest, leads_insert
+from leads.intake import KeyReused, LeadRow, Received, body_digest, leads_insert
 from leads.models import (
     Activity,
     ActivityItem,
@@ -47,6 +48,7 @@ from leads.models import (
     ImportFile,
     ImportMapping,
     ItemState,
+    Lead,
     LeadChange,
     Status,
 )
@@ -184,7 +186,8 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
         raise ActivityError("Nobody has said that there is a lawful basis.")
     form = _form(activity.campaign_id, params["form"], params["publisher"], params["link"])
     take = _Rows(form, params)
-    keys = {item.pk: f"import:{activity.campaign_id}:{params['digest'][:32]}:{item.subject}" for item in items}
+    file = f"import:{activity.campaign_id}:{params['digest'][:32]}" + (":test" if params["test"] else "")
+    keys = {item.pk: f"{file}:{item.subject}" for item in items}
     results: dict[int, Result] = {}
     rows: dict[int, LeadRow] = {}
     for item in items:
@@ -211,14 +214,16 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
         )
     notes: dict[int, int] = {}
     taken = dict(zip(rows, leads_insert(list(rows.values())) if rows else (), strict=True))
+    elsewhere = _other_links([each for pk, each in taken.items() if not _is_new(each, rows[pk])], params["link"])
+    before = f"This row of the same file was taken in{' as a test' if params['test'] else ''} before"
     for pk, received in taken.items():
         if isinstance(received, KeyReused):
-            words = "This row of the same file was taken in before, with other values or columns."
+            words = f"{before}, with other values or columns."
             results[pk] = Result(ItemState.SKIPPED, words, clear_data=True)
         elif isinstance(received, Exception):
             raise received
-        elif received.hash != rows[pk].hash:
-            words = "This row of the same file was taken in before."
+        elif not _is_new(received, rows[pk]):
+            words = f"{before}{elsewhere.get(received.lead_id, '')}."
             results[pk] = Result(ItemState.SKIPPED, words, received.lead_id, clear_data=True)
         else:
             results[pk] = Result(ItemState.DONE, "Taken in.", received.lead_id, clear_data=True)
@@ -232,6 +237,21 @@ def _take_rows(activity: Activity, items: Sequence[ActivityItem]) -> Mapping[int
         data={lead_id: {"activity": str(activity.pk), "row": str(subjects[pk])} for lead_id, pk in notes.items()},
     )
     return results
+
+
+def _is_new(received: Received | Exception, row: LeadRow) -> bool:
+    return isinstance(received, Received) and received.hash == row.hash
+
+
+def _other_links(received: Sequence[Received | Exception], link_id: int | None) -> dict[int, str]:
+    """Of leads that were there before, those that came with another link (lead id to words)."""
+    ids = [each.lead_id for each in received if isinstance(each, Received)]
+    found = Lead.objects.filter(pk__in=ids).values_list("pk", "link", "link__name") if ids else ()
+    return {
+        pk: f", {f'with the link “{name}”' if link else 'without a link'}: a lead keeps the link that it came with"
+        for pk, link, name in found
+        if link != link_id
+    }
 
 
 class _Rows:

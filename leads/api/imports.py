@@ -144,7 +144,8 @@ class ImportsView(APIView):
         tags=[TAG],
         summary="Bring a file of leads",
         description="Every row is checked in the background, as leads that are posted. Then the import is ready, and waits to be "
-        "taken in. The same file brought twice makes no lead twice.",
+        "taken in. The same file brought twice makes no lead twice, with another link neither; as a test and then for real it is taken "
+        "in once each.",
         request={"multipart/form-data": ImportRequestSerializer},
         responses={202: ImportSerializer},
     )

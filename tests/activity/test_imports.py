@@ -289,3 +289,33 @@ def test_a_second_check_of_a_file_takes_the_place_of_the_first(upload: Upload, c
 def test_leads_imported_as_a_test_are_test_leads(upload: Upload, check: Check) -> None:
     take(check(upload(GOOD), test=True))
     assert set(Lead.objects.values_list("status", flat=True)) == {"test"}
+
+
+def test_a_file_that_was_tried_as_a_test_is_then_taken_in_for_real_and_each_of_both_once(
+    upload: Upload, check: Check
+) -> None:
+    take(check(upload(GOOD), test=True))
+    real = take(check(upload(GOOD)))
+    assert (real.done, real.skipped) == (2, 0)
+    assert sorted(Lead.objects.values_list("status", flat=True)) == ["pending", "pending", "test", "test"]
+    for test, words in [
+        (True, "This row of the same file was taken in as a test before."),
+        (False, "This row of the same file was taken in before."),
+    ]:
+        again = take(check(upload(GOOD), test=test))
+        assert (again.done, again.skipped) == (0, 2)
+        assert activity_results(again)[0].words == words
+    assert Lead.objects.count() == 4
+
+
+def test_the_same_file_with_another_link_makes_no_second_leads_and_says_which_link_they_have(
+    upload: Upload, check: Check, campaign: Campaign
+) -> None:
+    link, other = campaign.links.create(name="Newsletter"), campaign.links.create(name="Banner")
+    take(check(upload(GOOD), link_id=link.pk))
+    again = take(check(upload(GOOD), link_id=other.pk))
+    assert (again.done, again.skipped) == (0, 2)
+    assert activity_results(again)[0].words == (
+        "This row of the same file was taken in before, with the link “Newsletter”: a lead keeps the link that it came with."
+    )
+    assert set(Lead.objects.values_list("link", flat=True)) == {link.pk}
