@@ -74,6 +74,9 @@ class ModelAdmin(SkinModelAdmin):  # type: ignore[misc]
     Nobody is offered "Save and add another", and what is saved stands in the history with its old and new values.
     """
 
+    nothing_yet = ""
+    """What a list without any row is for, in a sentence: shown in its place (templates/unfold/helpers/empty_results.html)."""
+
     def changeform_view(
         self,
         request: HttpRequest,

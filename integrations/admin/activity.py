@@ -59,6 +59,7 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]
 class ActivityAdmin(ModelAdmin):
     """Read only but for Cancel, Retry and Take in. Who may not see all activities sees those that they began."""
 
+    nothing_yet = "Imports, exports and what is done to many leads at once is kept here."
     list_display = ("what", "state_label", "came_to", "campaign", "by", "began")
     list_display_links = ("what",)
     list_filter = (KindFilter, ("state", ChoicesDropdownFilter), ("created_at", DaysFilter))

@@ -48,6 +48,7 @@ CAUSE = CauseFilter.parameter_name
 class DeliveryAdmin(ModelAdmin):
     """Deliveries are the engine's rows: people read them, release them and send them again, nothing else."""
 
+    nothing_yet = "Each lead that goes to a client stands here, with every try."
     list_display = ("number", "subject", "integration", "state_label", "verdict_label", "tries", "next_try", "made")
     list_display_links = ("number",)
     list_filter = (

@@ -79,6 +79,7 @@ class AddForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Integration)
 class IntegrationAdmin(ModelAdmin):
+    nothing_yet = "Add one in a campaign, on its tab Processr."
     list_display = ("name", "campaign", "connector_label", "state_label", "why")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_filter_submit = True

@@ -96,6 +96,7 @@ class OpenFilter(DropdownFilter):  # type: ignore[misc]
 class NoticeAdmin(ModelAdmin):
     """Read only: the engine raises and ends them."""
 
+    nothing_yet = "When something needs a person, it is told here; when it is over, too."
     list_display = ("state", "what", "since", "until", "told")
     list_display_links = ("what",)
     list_filter = (OpenFilter, ("kind", ChoicesDropdownFilter))

@@ -22,6 +22,7 @@ EARLY = "A lead that is not recorded as sent here (yet): it is applied once that
 
 @admin.register(StatusUpdate)
 class StatusUpdateAdmin(ModelAdmin):
+    nothing_yet = "What clients say of leads that they got stands here, and what came of it."
     list_display = ("received", "verdict_label", "reason", "said_by", "via", "whom", "state_label")
     list_filter = (
         ("verdict", ChoicesDropdownFilter),

@@ -100,6 +100,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ModelAdmin):
+    nothing_yet = "A webhook tells a partner’s system what happens to leads, as it happens."
     form = SubscriptionForm
     list_display = ("name_column", "whose", "of_what", "state")
     list_display_links = ("name_column",)

@@ -31,6 +31,7 @@ LEADS_SHOWN = 25
 
 @admin.register(Advertiser)
 class AdvertiserAdmin(ModelAdmin):
+    nothing_yet = "An advertiser is the client that campaigns are run for."
     list_display = ("name", "created_at")
     search_fields = ("name",)
 
@@ -61,6 +62,7 @@ class LinkInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):
+    nothing_yet = "A campaign has the forms, publishers and integrations of one client’s leads."
     list_display = ("name", "advertiser", "state", "form_names", "created_at")
     list_filter = (("status", ChoicesDropdownFilter), ("advertiser", RelatedDropdownFilter))
     list_filter_submit = True

@@ -36,6 +36,7 @@ class FieldInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(Form)
 class FormAdmin(ModelAdmin):
+    nothing_yet = "A form says which fields a lead has, and which of them it must have."
     list_display = ("name", "identifier", "field_count", "campaign_names", "version")
     search_fields = ("name",)
     inlines = (FieldInline,)

@@ -53,6 +53,7 @@ NAME_KEYS = ("firstname", "first_name", "lastname", "last_name", "surname")
 
 @admin.register(ReasonCode)
 class ReasonCodeAdmin(ModelAdmin):
+    nothing_yet = "They say why a lead was not wanted: give each a code and a sentence."
     list_display = ("code", "label", "flag", "active")
     list_filter = (("flag", ChoicesDropdownFilter),)
     search_fields = ("code", "label")
@@ -62,6 +63,7 @@ class ReasonCodeAdmin(ModelAdmin):
 class LeadAdmin(ModelAdmin):
     """Leads are read here, and flagged through leads/status.py; nobody adds, edits or removes one."""
 
+    nothing_yet = "They appear here as publishers send them, or when a file is imported."
     list_display: tuple[str, ...] = ("number", "person", "whose", "judged", "flagged")
     list_display_links = ("number",)
     list_filter: tuple[Any, ...] = (

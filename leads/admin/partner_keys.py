@@ -55,6 +55,7 @@ def _refused(person: Any, scopes: Iterable[str]) -> str:
 
 @admin.register(PartnerKey)
 class PartnerKeyAdmin(ModelAdmin):
+    nothing_yet = "With a key, a partner’s system sends and reads leads over the partner API."
     form = KeyForm
     list_display = ("named", "of", "may", "used", "state")
     search_fields = ("name", "prefix")

@@ -28,6 +28,7 @@ class CampaignInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(Publisher)
 class PublisherAdmin(ModelAdmin):
+    nothing_yet = "A publisher sends leads, with keys and links of its own."
     list_display = ("name", "identifier", "state", "key_endings")
     search_fields = ("name",)
     inlines = (CampaignInline,)

@@ -92,6 +92,7 @@ class FileForm(forms.Form):
 class ValueListAdmin(ModelAdmin):
     """Lists are filled by files or one value at a time; one that a job uses can't be removed."""
 
+    nothing_yet = "Jobs look values up in lists: unwanted addresses, wanted companies, translations."
     list_display = ("called", "kind_label", "values_count", "used_by", "changed")
     list_display_links = ("called",)
     list_filter = (("kind", ChoicesDropdownFilter),)
