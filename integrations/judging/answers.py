@@ -1,12 +1,14 @@
 """Answers to what jobs ask about a whole batch of leads: one statement for each kind of question, however many jobs there are.
 
-Leads of the same batch that were judged before have no rows yet; `Neighbours` knows them.
+Of leads of the same batch that were judged before there are no rows yet, or those of an earlier judgement; `Neighbours` knows
+them as they stand by this one.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from django.db import connection
 
 from integrations.judging.lead_keys import GOOD, KeyRow, Kinds, Place, places_asked, spaces_asked, spaces_lock
 from integrations.kit.jobs import CannotJudge, JobLead, Listed, PostsBefore, Question, SeenBefore
-from leads.models import Held, Status
+from leads.models import Flag, Held, Status
 
 LIST_GONE = "The list that it looks values up in is gone. Choose another one."
 # Whoever asks how many came before wants to know whether it is one, or a few hundred.
@@ -33,7 +35,8 @@ _STANDS = {
         AND l.billable IS NOT FALSE AND l.flag IN ('', 'valid') AND l.status IN ('valid', 'caution'))""",
 }
 _RANGE = "k.kind_id = q.kind AND k.digest = q.digest AND k.received_at BETWEEN q.since AND q.until"
-_OTHERS = "k.lead_id <> q.self AND k.lead_id < q.below"
+_OTHERS = "k.lead_id <> q.self AND k.lead_id < q.below{mates}"
+_NO_MATES = " AND k.lead_id NOT IN (SELECT id FROM mates)"
 _NEWEST = f"""SELECT q.n, (SELECT k.lead_id FROM leads_leadkey AS k WHERE {_RANGE} AND {_OTHERS}{{stands}}
     ORDER BY k.received_at DESC, k.lead_id DESC LIMIT 1) FROM q"""  # noqa: S608  words of our own
 _HOW_MANY = f"""SELECT q.n, (SELECT count(*) FROM (SELECT 1 FROM leads_leadkey AS k WHERE {_RANGE} AND {_OTHERS}
@@ -79,8 +82,11 @@ def bounds(asked: Asked, *, again: bool) -> Bounds:
     return Bounds(since, min(until, lead.received_at), lead.id) if again else Bounds(since, until, _ANY_ID)
 
 
-def answers_find(asked: Sequence[Asked], kinds: Kinds, *, again: bool) -> list[Any]:
-    """The answers in the order of the questions (integrations/kit/jobs.py); CannotJudge itself where there can be none."""
+def answers_find(asked: Sequence[Asked], kinds: Kinds, *, again: bool, mates: Collection[int] = ()) -> list[Any]:
+    """The answers in the order of the questions (integrations/kit/jobs.py); CannotJudge itself where there can be none.
+
+    `mates` are leads that are left out: those of the same batch, of which the tables have what an earlier judgement made of them.
+    """
     answers: list[Any] = [None] * len(asked)
     lookups: dict[str, list[tuple[Any, ...]]] = {}
     entries: list[tuple[Any, ...]] = []
@@ -99,8 +105,9 @@ def answers_find(asked: Sequence[Asked], kinds: Kinds, *, again: bool) -> list[A
         kind: str = "posts" if isinstance(question, PostsBefore) else question.against
         lookups.setdefault(kind, []).extend((n, *place, since, until, lead.id, below) for place in places)
     for kind, rows in lookups.items():
-        sql = _HOW_MANY if kind == "posts" else _NEWEST.format(stands=_STANDS[kind])
-        for n, found in _ask(sql, _KEYS, rows):
+        left_out = _NO_MATES if mates else ""
+        sql = (_HOW_MANY if kind == "posts" else _NEWEST).format(stands=_STANDS.get(kind, ""), mates=left_out)
+        for n, found in _ask(sql, _KEYS, rows, mates):
             answers[n] = max(answers[n], found or 0)
     for n, list_id, key, value in _ask(_LISTED, _ENTRIES, entries):
         if list_id is not None:
@@ -120,14 +127,21 @@ def questions_lock(asked: Sequence[Asked], kinds: Kinds) -> None:
     spaces_lock(spaces)
 
 
-def _ask(sql: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Run a query over a table q of these rows."""
+def _ask(
+    sql: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any, ...]], mates: Collection[int] = ()
+) -> list[tuple[Any, ...]]:
+    """Run a query over a table q of these rows, and one of the ids of `mates` where there are any."""
     found: list[tuple[Any, ...]] = []
+    postgres = connection.vendor == "postgresql"
+    more, their_ids = "", list[Any]()
+    if mates:
+        ids = "SELECT unnest(%s::bigint[])" if postgres else "SELECT value FROM json_each(%s)"
+        more, their_ids = f", mates(id) AS ({ids})", [list(mates) if postgres else json.dumps(list(mates))]
     names = ", ".join(name for name, _ in columns)
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
         params: list[Any]
-        if connection.vendor == "postgresql":
+        if postgres:
             arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
             source = f"SELECT * FROM unnest({arrays})"  # noqa: S608
             params = [list(column) for column in zip(*part, strict=True)]
@@ -137,7 +151,7 @@ def _ask(sql: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[Any,
             adapt = connection.ops.adapt_datetimefield_value
             params = [adapt(value) if isinstance(value, dt.datetime) else value for row in part for value in row]
         with connection.cursor() as cursor:
-            cursor.execute(f"WITH q({names}) AS ({source}) {sql}", params)
+            cursor.execute(f"WITH q({names}) AS ({source}){more} {sql}", params + their_ids)
             found += cursor.fetchall()
     return found
 
@@ -146,6 +160,7 @@ class _Known(NamedTuple):
     lead_id: int
     received_at: dt.datetime
     status: str
+    flag: str
     held: str
     billable: bool | None
 
@@ -157,10 +172,10 @@ class Neighbours:
     again: bool = False
     _known: dict[Place, list[_Known]] = field(default_factory=dict)
 
-    def add(self, keys: Sequence[KeyRow], status: str, held: str, billable: bool | None) -> None:
-        """A lead was judged so, and has these keys."""
+    def add(self, keys: Sequence[KeyRow], status: str, flag: str, held: str, billable: bool | None) -> None:
+        """A lead stands so, and has these keys."""
         for key in keys:
-            entry = _Known(key.lead, key.received_at, status, held, billable)
+            entry = _Known(key.lead, key.received_at, status, flag, held, billable)
             self._known.setdefault(Place(key.kind, key.digest), []).append(entry)
 
     def answer(self, asked: Asked, kinds: Kinds, found: Any) -> Any:
@@ -183,9 +198,10 @@ class Neighbours:
 def _counts(against: str, entry: _Known) -> bool:
     match against:
         case "valid":
-            return entry.status == Status.VALID
+            return (entry.flag or entry.status) == Status.VALID
         case "billable":
-            return entry.status in GOOD and entry.held == Held.NO and entry.billable is not False
+            not_denied = entry.flag in ("", Flag.VALID)
+            return not_denied and entry.status in GOOD and entry.held == Held.NO and entry.billable is not False
     return True
 
 

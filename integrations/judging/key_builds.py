@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
 from integrations.judging.job_sets import JobSet, JobSpec, KeyWriter, job_compile, job_spec, reaches
-from integrations.judging.lead_keys import GOOD, keys_of, keys_write, kind_named
+from integrations.judging.lead_keys import keys_of, keys_write, kind_named, may_count
 from integrations.judging.weighing import job_lead
 from integrations.kit.jobs import JobLead, PostsBefore, SeenBefore
 from integrations.models import Job, KeyBuild
@@ -193,7 +193,7 @@ def _build_batch() -> int | None:
             .filter(pk__gt=build.done_to, pk__lte=build.up_to, processed_at__isnull=False, erased_at__isnull=True)
             .exclude(status=Status.TEST)
             .annotate(channel=F("link__channel"), advertiser=F("campaign__advertiser"))
-            .only("campaign_id", "publisher_id", "values", "enriched", "created_at", "ip", "status")
+            .only("campaign_id", "publisher_id", "values", "enriched", "created_at", "ip", "status", "flag")
             .order_by("pk")[:BATCH]
         )
         kinds = {(scope, fields): pk for pk, scope, fields in KeyKind.objects.values_list("pk", "scope", "fields")}
@@ -205,7 +205,9 @@ def _build_batch() -> int | None:
                 for lead in leads
                 for jobs in [JobSet(lead.campaign_id, writers=writers, kinds=kinds, advertiser_id=lead.advertiser)]
                 for key in keys_of(
-                    job_lead(lead, jobs, {**(lead.enriched or {}), **lead.values}), jobs, lead.status in GOOD
+                    job_lead(lead, jobs, {**(lead.enriched or {}), **lead.values}),
+                    jobs,
+                    may_count(lead.status, lead.flag),
                 )
             )
         if leads:

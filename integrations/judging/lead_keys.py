@@ -18,13 +18,18 @@ from django.db import connection
 from integrations.judging.job_sets import JobSet
 from integrations.kit.jobs import CannotJudge, JobLead, PostsBefore, SeenBefore
 from leads.database import insert_rows
-from leads.models import LeadKey, Status
+from leads.models import Flag, LeadKey, Status
 
 Kinds = Mapping[tuple[str, str], int]
 # What can ever count as valid or billable.
 GOOD = frozenset({Status.VALID, Status.CAUTION})
 MOST_FIELDS_CHARS = 1_000
 NO_KEYS = "Its keys were never made. Save the job again."
+
+
+def may_count(status: str, flag: str) -> bool:
+    """Whether a lead that stands so may count as valid or billable: what its keys say of it (LeadKey.good)."""
+    return status in GOOD or flag == Flag.VALID
 
 
 class Place(NamedTuple):

@@ -86,7 +86,7 @@ def leads_preview(campaign: Campaign, spec: JobSpec, *, last: int = 10) -> list[
     jobs, _ = _with_kinds(job_set_compile(campaign, [*before, alone], group_specs(campaign.pk)), [alone])
     jobs = replace(jobs, quality=tuple(step for step in jobs.quality if step.jobs[0].spec.id == spec.id))
     leads = _leads(campaign, last)
-    judged = leads_weigh(leads, {campaign.pk: jobs}, again=True, lock=False)
+    judged = leads_weigh(leads, {campaign.pk: jobs}, again=True, lock=False, alone=True)
     return [(lead, judged[lead.pk]) for lead in reversed(leads)]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from integrations.judging.answers import Asked, Neighbours, answers_find, questions_lock
 from integrations.judging.job_sets import OUR_FAULT, JobSet, ReadyJob, Step
-from integrations.judging.lead_keys import GOOD, KeyRow, keys_of
+from integrations.judging.lead_keys import GOOD, KeyRow, keys_of, may_count
 from integrations.kit.jobs import CannotJudge, Enriching, Failed, JobLead, PostsBefore, QualityCheck, SeenBefore
 from leads.models import Held, Lead
 from leads.models.lead import Status
@@ -95,12 +95,14 @@ def leads_weigh(
     *,
     again: bool = False,
     lock: bool = True,
+    alone: bool = False,
 ) -> dict[int, Judged]:
     """Judge leads by the jobs of their campaigns (campaign id to jobs), in the order of their ids; lead id to what it came to.
 
     Of each lead it wants values, created_at, ip, status, campaign, publisher and, as `channel`, its link's. `gate` decides of
     those that may go out. With `again` they were judged before, and are compared with earlier leads alone. `lock` keeps
-    others from judging by the same keys until the transaction ends.
+    others from judging by the same keys until the transaction ends. `alone`: these are but some of the jobs, so each lead
+    counts for those after it as it stands, and not by this judgement.
     """
     cases = [_case(lead, sets[lead.campaign_id]) for lead in sorted(leads, key=lambda lead: lead.pk)]
     kinds = {name: pk for jobs in sets.values() for name, pk in jobs.kinds.items()}
@@ -111,7 +113,7 @@ def leads_weigh(
     asked = [each for case in cases for run in case.runs for each in run.asked]
     if lock:
         questions_lock(asked, kinds)
-    answers = iter(answers_find(asked, kinds, again=again))
+    answers = iter(answers_find(asked, kinds, again=again, mates=[case.lead.pk for case in cases] if again else ()))
     neighbours = Neighbours(again)
     for case in cases:
         for run in case.runs:
@@ -120,8 +122,9 @@ def leads_weigh(
         _conclude(case, gate)
         if case.lead.status != Status.TEST and case.jobs.writers:
             judged = case.judged
-            judged.keys = list(keys_of(case.seen, case.jobs, judged.status in GOOD))
-            neighbours.add(judged.keys, judged.status, judged.held, judged.billable)
+            judged.keys = list(keys_of(case.seen, case.jobs, may_count(judged.status, case.lead.flag)))
+            stands = case.lead if alone else judged
+            neighbours.add(judged.keys, stands.status, case.lead.flag, stands.held, stands.billable)
     return {case.lead.pk: case.judged for case in cases}
 
 

@@ -130,6 +130,15 @@ def test_a_failed_lead_that_somebody_finds_valid_counts_as_valid(campaign: Campa
     assert fails(campaign, lastName="L")
 
 
+def test_it_does_so_for_a_job_that_is_newer_too(campaign: Campaign) -> None:
+    required(campaign, "lastName", hard_fail=True)
+    first = judge(campaign, email=ADA)
+    leads_flag({first.pk: FlagChange(Flag.VALID, "CONFIRMED")})
+    duplicate(campaign, settings={"against": "valid"})
+    keys_build()
+    assert fails(campaign, lastName="L")
+
+
 def test_against_billable_leads_those_beyond_a_cap_do_not_count(campaign: Campaign) -> None:
     duplicate(campaign, settings={"against": "billable"})
     first = judge(campaign, email=ADA)

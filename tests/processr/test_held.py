@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,13 +14,16 @@ from django.utils import timezone
 from integrations.bulk import activity_work, bulk_dry_run, bulk_start
 from integrations.judging.arranging import job_store
 from integrations.judging.held import leads_held_due, leads_held_release, leads_push_on, leads_turn_down
+from integrations.judging.job_sets import job_spec
 from integrations.judging.key_builds import keys_build
 from integrations.judging.reprocessing import leads_reprocess
+from integrations.judging.trying import jobs_try
 from integrations.models import Delivery, DeliveryState, Integration
 from integrations.processr import leads_process
 from integrations.selections import LeadSelection
 from leads.activity import ActivityError
-from leads.models import ActivityItem, Campaign, CapCount, Lead, LeadChange, Publisher, Status
+from leads.models import ActivityItem, Campaign, CapCount, Flag, Lead, LeadChange, Publisher, Status
+from leads.status import FlagChange, leads_flag
 from tests.processr.conftest import add_job, cap, duplicate, judge, receive, required
 
 pytestmark = pytest.mark.django_db
@@ -279,3 +283,52 @@ def test_what_enrichment_adds_is_made_anew(campaign: Campaign) -> None:
     add_job(campaign, "combine", "Whole name", {"fields": ["firstName", "lastName"], "between": " ", "adds": "name"})
     leads_reprocess([lead.pk], by="grace")
     assert again(lead).enriched == {"name": "Ada Lovelace"}
+
+
+def test_judged_once_more_together_no_lead_counts_twice_for_those_after_it(campaign: Campaign) -> None:
+    add_job(campaign, "sender_address", settings={"most": 3, "hours": 1}, hard_fail=True)
+    leads = [judge(campaign, email=f"{number}@example.test", ip="192.0.2.1") for number in range(3)]
+    assert [lead.status for lead in leads] == ["valid"] * 3
+    assert jobs_try(campaign).differ == 0
+    leads_reprocess([lead.pk for lead in leads], by="grace")
+    assert [again(lead).status for lead in leads] == ["valid"] * 3
+    # Nothing was taken back.
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"held"}
+
+
+def test_judged_once_more_together_leads_count_as_this_judgement_has_them(campaign: Campaign) -> None:
+    duplicate(campaign, settings={"against": "valid"})
+    strict = required(campaign, "lastName", hard_fail=True, enabled=False)
+    first = judge(campaign, email="ada@example.test")
+    second = judge(campaign, email="ada@example.test", lastName="L")
+    assert [first.status, second.status] == ["valid", "invalid"]
+    assert [(each.lead_id, each.would) for each in jobs_try(campaign, [replace(job_spec(strict), enabled=True)]).otherwise] == [
+        (second.pk, "valid"), (first.pk, "invalid"),
+    ]  # fmt: skip
+    strict.enabled = True
+    job_store(strict)
+    leads_reprocess([first.pk, second.pk], by="grace")
+    assert [again(first).status, again(second).status] == ["invalid", "valid"]
+
+
+@pytest.mark.parametrize("against", ["valid", "billable"])
+def test_judged_once_more_together_a_lead_that_the_client_rejected_is_no_valid_one(
+    campaign: Campaign, against: str
+) -> None:
+    duplicate(campaign, settings={"against": against})
+    first = judge(campaign, email="ada@example.test")
+    leads_flag({first.pk: FlagChange(Flag.INVALID, "WRONG_NUMBER")})
+    second = judge(campaign, email="ada@example.test")
+    assert second.status == "valid"
+    assert jobs_try(campaign).differ == 0
+    leads_reprocess([first.pk, second.pk], by="grace")
+    assert again(second).status == "valid"
+
+
+def test_a_failed_lead_that_somebody_found_valid_still_counts_after_it_was_judged_once_more(campaign: Campaign) -> None:
+    duplicate(campaign, settings={"against": "valid"})
+    required(campaign, "lastName", hard_fail=True)
+    first = judge(campaign, email="ada@example.test")
+    leads_flag({first.pk: FlagChange(Flag.VALID, "CONFIRMED")})
+    leads_reprocess([first.pk], by="grace")
+    assert judge(campaign, email="ada@example.test", lastName="L").status == "invalid"

@@ -66,3 +66,11 @@ def test_one_job_is_previewed_on_the_newest_leads(campaign: Campaign) -> None:
     ]  # fmt: skip
     case = JobSpec(0, "change_case", "Loud", {"field": "firstName", "case": "upper", "adds": "loud"})
     assert [judged.enriched for _, judged in leads_preview(campaign, case)] == [{"loud": "ADA"}, None]
+
+
+def test_a_job_that_is_previewed_alone_compares_with_leads_as_they_stand(campaign: Campaign) -> None:
+    required(campaign, "lastName", hard_fail=True)
+    assert judge(campaign, email="ada@example.test").status == "invalid"
+    judge(campaign, email="ada@example.test", lastName="L")
+    spec = JobSpec(0, "duplicate", "New", {"fields": ["email"], "against": "valid"})
+    assert [judged.failed for _, judged in leads_preview(campaign, spec)] == [[], []]
