@@ -27,7 +27,7 @@ from integrations.kit.lists import CLIENTS
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import ClientRule, Integration, Job, ValueList
-from integrations.value_lists.lists import list_put_in_force, list_replacement_add, list_replacement_begin
+from integrations.value_lists.lists import ListError, list_put_in_force, list_replacement_add, list_replacement_begin
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -185,11 +185,15 @@ def _copy(integration: Integration, rule: ClientRule, shown: RemoteRule) -> None
         if not page.next:
             break
         behind = page.next
-    with transaction.atomic():
-        list_put_in_force(value_list, generation)
-        rule.value_list = value_list
-        _now_is(rule, {"wanted": shown.wanted, "several": shown.several, "empty_fails": shown.empty_fails})
-        rule.save(update_fields=["value_list", "about", "copied_version", "changed_at"])
+    try:
+        with transaction.atomic():
+            list_put_in_force(value_list, generation)
+            rule.value_list = value_list
+            _now_is(rule, {"wanted": shown.wanted, "several": shown.several, "empty_fails": shown.empty_fails})
+            rule.save(update_fields=["value_list", "about", "copied_version", "changed_at"])
+    except ListError:
+        # Another copy was begun after this one and is in force.
+        client_rule_look_soon(rule.pk)
 
 
 def _page_step(

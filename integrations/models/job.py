@@ -132,6 +132,9 @@ class ValueList(models.Model):
     kind = models.CharField(max_length=20, choices=[(kind.name, kind.label) for kind in LIST_KINDS.values()])
     help = models.CharField("what it is for", max_length=500, blank=True, default="")
     generation = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    last_begun = models.PositiveIntegerField(
+        default=1, db_default=1, editable=False, help_text="The last generation that somebody began to fill."
+    )
     count = models.PositiveIntegerField("values", default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -17,6 +17,7 @@ from integrations.value_lists.files import Entry, entries, rows_counted
 from integrations.value_lists.lists import (
     BATCH,
     MOST_WRONG,
+    OVERTAKEN,
     ListError,
     ListImported,
     entries_take,
@@ -83,6 +84,8 @@ class _Filling:
             raise ActivityError(
                 "The list was removed meanwhile." if file else "The file is not kept any more. Upload it again."
             )
+        if params["generation"] < value_list.generation:
+            raise ActivityError(OVERTAKEN)
         if self._entries is None or self._read_to != activity.prepared_to:
             try:
                 self._entries = entries(list_kind(value_list), all_rows(file), column=params["column"])
@@ -91,7 +94,10 @@ class _Filling:
                 raise ActivityError(str(error)) from None
         batch = list(islice(self._entries, BATCH))
         if not batch:
-            list_put_in_force(value_list, params["generation"])
+            try:
+                list_put_in_force(value_list, params["generation"])
+            except ListError as error:
+                raise ActivityError(str(error)) from None
             file.delete()
             return False
         came = ListImported()

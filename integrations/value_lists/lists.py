@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Max, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from integrations.kit.lists import CLIENTS, LIST_KINDS, ListKind, suppression_lookups
@@ -27,6 +27,10 @@ from leads.tables import csv_line, layout_detect, table_rows
 BATCH = 5_000
 TIDIED_AT_ONCE = 20_000
 MOST_WRONG = 10_000
+OVERTAKEN = (
+    "Another file took the place of the whole list while this one was read. What is in force now is that one; "
+    "upload this one again if it is the newer."
+)
 _COLUMNS = ("list", "generation", "key", "value")
 
 
@@ -116,7 +120,8 @@ def list_remove(value_list: ValueList, item_ids: Sequence[int]) -> int:
     list_refuse_mirrored(value_list)
     with transaction.atomic():
         removed: int = list_items(value_list).filter(pk__in=item_ids).delete()[0]
-        ValueList.objects.filter(pk=value_list.pk).update(count=F("count") - removed, updated_at=timezone.now())
+        held = ValueList.objects.filter(pk=value_list.pk, generation=value_list.generation)
+        held.update(count=F("count") - removed, updated_at=timezone.now())
     return removed
 
 
@@ -135,10 +140,15 @@ def list_replacement_add(value_list: ValueList, generation: int, texts: Sequence
 
 
 def list_put_in_force(value_list: ValueList, generation: int) -> None:
-    """What was filled is what jobs look values up in from now on."""
+    """What was filled is what jobs look values up in from now on.
+
+    ListError where something that was begun later is in force: what was filled may be deleted already, and is the older.
+    """
     with transaction.atomic():
         held = ValueList.objects.select_for_update().get(pk=value_list.pk)
-        if generation != held.generation:
+        if generation < held.generation:
+            raise ListError(OVERTAKEN)
+        if generation > held.generation:
             count = ValueListItem.objects.filter(list=held, generation=generation).count()
             ValueList.objects.filter(pk=held.pk).update(generation=generation, count=count, updated_at=timezone.now())
     value_list.refresh_from_db()
@@ -166,15 +176,18 @@ def list_refuse_mirrored(value_list: ValueList) -> None:
 
 
 def list_generation(value_list: ValueList, replace: bool) -> int:
-    """The one in force, or one that nothing was ever filled into."""
+    """The one in force, or one that nobody else fills, now or later."""
     if not replace:
         return value_list.generation
-    last = ValueListItem.objects.filter(list=value_list).aggregate(last=Max("generation"))["last"]
-    return max(value_list.generation, last or 0) + 1
+    with transaction.atomic():
+        held = ValueList.objects.select_for_update().get(pk=value_list.pk)
+        held.last_begun = max(held.generation, held.last_begun) + 1
+        held.save(update_fields=["last_begun"])
+    return held.last_begun
 
 
 def entries_take(value_list: ValueList, generation: int, batch: Sequence[Entry], came: ListImported) -> None:
-    """Write a batch of entries, in the caller's transaction. ListError where the list would have too many."""
+    """Write a batch of entries, in the caller's transaction. ListError where the list would have too many, or was replaced."""
     found = last_of_each(batch)
     rows = [(value_list.pk, generation, key, value) for key, value in found.items()]
     if list_kind(value_list).has_value and rows:
@@ -187,8 +200,9 @@ def entries_take(value_list: ValueList, generation: int, batch: Sequence[Entry],
     else:
         added = len(insert_rows(ValueListItem, _COLUMNS, rows, on_conflict="DO NOTHING", returning=["id"]))
     if generation == value_list.generation:
-        held = ValueList.objects.filter(pk=value_list.pk)
-        held.update(count=F("count") + added, updated_at=timezone.now())
+        held = ValueList.objects.filter(pk=value_list.pk, generation=generation)
+        if not held.update(count=F("count") + added, updated_at=timezone.now()):
+            raise ListError(OVERTAKEN)
         if (total := held.values_list("count", flat=True)[0]) > settings.LIST_MAX_VALUES:
             raise ListError(
                 f"The list would have {total:,} values, and {settings.LIST_MAX_VALUES:,} are the most. "

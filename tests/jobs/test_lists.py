@@ -263,6 +263,65 @@ def test_a_replacement_that_was_cancelled_leaves_nothing_behind(
     assert ValueListItem.objects.filter(list=countries).count() == 1
 
 
+def ended(activity: Activity) -> tuple[str, str]:
+    """How an activity ended, and why."""
+    activity_work(activity.pk)
+    activity.refresh_from_db()
+    return activity.state, activity.reason
+
+
+def test_of_replacements_that_overlap_the_one_that_was_begun_last_is_in_force_whole(
+    countries: ValueList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_filling, "BATCH", 1)
+    slow = list_import_start(
+        countries, SimpleUploadedFile("a.csv", b"FR\nES\nIT\n"), name="a.csv", by="ann", replace=True
+    )
+    rows = stepped(slow)
+    next(rows)
+    fast = list_import_start(countries, SimpleUploadedFile("b.csv", b"DE\nAT\n"), name="b.csv", by="bob", replace=True)
+    assert ended(fast) == (ActivityState.DONE, "")
+    lists_tidy()
+    assert ended(slow) == (ActivityState.FAILED, lists.OVERTAKEN)
+    countries.refresh_from_db()
+    assert (keys(countries), countries.count) == (["at", "de"], 2)
+
+
+def test_replacements_that_are_begun_together_do_not_mix(countries: ValueList) -> None:
+    first, second = [
+        list_import_start(countries, SimpleUploadedFile("a.csv", rows), name="a.csv", by="ann", replace=True)
+        for rows in (b"FR\nES\n", b"DE\nAT\n")
+    ]
+    assert ended(first)[0] == ended(second)[0] == ActivityState.DONE
+    countries.refresh_from_db()
+    assert keys(countries) == ["at", "de"]
+
+
+def test_a_file_that_ends_when_a_later_one_is_in_force_changes_nothing(countries: ValueList) -> None:
+    earlier, later = list_replacement_begin(countries), list_replacement_begin(countries)
+    list_replacement_add(countries, earlier, ["FR", "ES"])
+    list_replacement_add(countries, later, ["DE"])
+    list_put_in_force(countries, later)
+    with pytest.raises(ListError, match="Another file took the place"):
+        list_put_in_force(countries, earlier)
+    assert keys(countries) == ["de"]
+
+
+def test_values_that_are_added_to_a_list_that_is_replaced_meanwhile_say_so(
+    countries: ValueList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_filling, "BATCH", 1)
+    added = list_import_start(countries, SimpleUploadedFile("a.csv", b"FR\nES\n"), name="a.csv", by="ann")
+    next(stepped(added))
+    open_page = ValueList.objects.get(pk=countries.pk)
+    list_import(countries, file_of("DE\n"), replace=True)
+    assert ended(added) == (ActivityState.FAILED, lists.OVERTAKEN)
+    with pytest.raises(ListError, match="Another file took the place"):
+        list_add(open_page, "IT")
+    countries.refresh_from_db()
+    assert (keys(countries), countries.count) == (["de"], 1)
+
+
 def test_a_list_that_is_removed_while_it_is_filled_says_so(countries: ValueList) -> None:
     activity = list_import_start(countries, SimpleUploadedFile("a.csv", b"FR\n"), name="a.csv", by="ann")
     ValueList.objects.filter(pk=countries.pk).delete()
