@@ -87,7 +87,7 @@ def _compile(values: Values) -> QualityCheck:
         window = lead.received_at - dt.timedelta(days=days) if days is not None else None
         bounds = [moment for moment in (since, window) if moment is not None]
         chosen = campaigns if scope == "campaigns" else ()
-        return (SeenBefore(keys, normal, scope, against, chosen, max(bounds, default=None), until),)
+        return (SeenBefore(keys, normal, scope, against, chosen, max(bounds, default=None), until, region),)
 
     which = {"all": "An earlier lead", "valid": "A valid earlier lead", "billable": "A billable earlier lead"}[against]
     reason = f"{which} {_WHERE[scope]} has the same {' and '.join(keys)}."

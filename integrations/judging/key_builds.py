@@ -58,11 +58,10 @@ def job_reach(spec: JobSpec) -> list[dict[str, Any]]:
     found = []
     for question in questions:
         if isinstance(question, SeenBefore):
-            found.append(
-                {"scope": question.scope, "fields": list(question.fields), "campaigns": list(question.campaigns)}
-            )
+            fields, campaigns = list(question.fields), list(question.campaigns)
+            found.append({"scope": question.scope, "fields": fields, "campaigns": campaigns, "region": question.region})
         elif isinstance(question, PostsBefore):
-            found.append({"scope": question.scope, "fields": [], "campaigns": []})
+            found.append({"scope": question.scope, "fields": [], "campaigns": [], "region": ""})
     return found
 
 

@@ -14,6 +14,7 @@ from integrations.judging.judgements import leads_to_judge
 from integrations.judging.key_builds import job_reach
 from integrations.judging.lead_keys import kind_named
 from integrations.judging.weighing import Judged, leads_weigh
+from integrations.models import KeyBuild
 from leads.models import Campaign, Lead, LeadChange, Status
 
 MOST_LEADS = 5_000
@@ -60,7 +61,7 @@ def jobs_try(
     judged it, whatever people made of it since.
     """
     specs, known = _specs(campaign, changed, removed), group_specs(campaign.pk) if groups is None else groups
-    jobs, among_themselves = _with_kinds(job_set_compile(campaign, specs, known), specs)
+    jobs, among_themselves = _with_kinds(campaign, job_set_compile(campaign, specs, known), specs)
     leads = _leads(campaign, min(max(last, 1), MOST_LEADS))
     judged = leads_weigh(leads, {campaign.pk: jobs}, again=True, lock=False)
     was = {lead.pk: _was(lead) for lead in leads}
@@ -83,7 +84,8 @@ def leads_preview(campaign: Campaign, spec: JobSpec, *, last: int = 10) -> list[
         if other.enabled and other.id != spec.id and (other.position, other.id) < (spec.position, spec.id or 2**62)
     ]
     alone = replace(spec, group_id=None, enabled=True)
-    jobs, _ = _with_kinds(job_set_compile(campaign, [*before, alone], group_specs(campaign.pk)), [alone])
+    compiled = job_set_compile(campaign, [*before, alone], group_specs(campaign.pk))
+    jobs, _ = _with_kinds(campaign, compiled, [alone])
     jobs = replace(jobs, quality=tuple(step for step in jobs.quality if step.jobs[0].spec.id == spec.id))
     leads = _leads(campaign, last)
     judged = leads_weigh(leads, {campaign.pk: jobs}, again=True, lock=False, alone=True)
@@ -115,11 +117,17 @@ def _otherwise(lead: Lead, was: Status, judged: Judged) -> Otherwise:
     return Otherwise(lead.pk, was, judged.status, tuple(lead.failed_words), because)
 
 
-def _with_kinds(jobs: JobSet, specs: Iterable[JobSpec]) -> tuple[JobSet, bool]:
-    """The jobs with kinds of keys that are not kept yet; whether there are such. They are no rows: nothing is found by them
-    but what is compared here and now."""
-    kinds = dict(jobs.kinds)
-    for spec in specs:
-        for entry in job_reach(spec):
-            kinds.setdefault(kind_named(entry["scope"], tuple(entry["fields"])), -1 - len(kinds))
-    return replace(jobs, kinds=kinds), len(kinds) > len(jobs.kinds)
+def _with_kinds(campaign: Campaign, jobs: JobSet, specs: Iterable[JobSpec]) -> tuple[JobSet, bool]:
+    """The jobs with kinds of keys that are not kept yet; whether any compares by keys that leads before do not have. They are
+    no rows: nothing is found by them but what is compared here and now."""
+    kinds, reach = dict(jobs.kinds), [entry for spec in specs for entry in job_reach(spec)]
+    for entry in reach:
+        kinds.setdefault(kind_named(entry["scope"], tuple(entry["fields"])), -1 - len(kinds))
+    builds = KeyBuild.objects.filter(finished_at__isnull=False).values_list("job__campaign", "reach")
+    kept = [
+        entry
+        for campaign_id, kept_reach in builds
+        for entry in kept_reach
+        if campaign_id == campaign.pk or entry["scope"] in ("instance", "publisher")
+    ]
+    return replace(jobs, kinds=kinds), any(entry not in kept for entry in reach)

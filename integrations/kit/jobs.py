@@ -76,6 +76,7 @@ class SeenBefore:
     """Whether an earlier lead has the same normal form of these fields: answered with that lead's id, or 0.
 
     `fields` are input keys in their order, `normal` their values in normal form; no question is asked about an empty one.
+    `region` is the country by which normal forms were made: by another one they are others, and earlier leads need new keys.
     `since` and `until` bound when the earlier lead was received. The lead itself does not count; of two that come at once, the
     one that is judged first is the earlier. A lead that is judged once more is compared with those of smaller ids alone.
     """
@@ -87,6 +88,7 @@ class SeenBefore:
     campaigns: tuple[int, ...] = ()
     since: dt.datetime | None = None
     until: dt.datetime | None = None
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)

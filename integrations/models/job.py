@@ -70,7 +70,8 @@ class KeyBuild(models.Model):
 
     job = models.OneToOneField(Job, models.CASCADE, related_name="key_build")
     reach = models.JSONField(
-        default=list, help_text='[{"scope": ..., "fields": [...], "campaigns": [...]}]: another one starts anew.'
+        default=list,
+        help_text='[{"scope": ..., "fields": [...], "campaigns": [...], "region": ...}]: another one starts anew.',
     )
     wide = models.BooleanField(default=False, help_text="Whether leads of other campaigns have keys for it.")
     done_to = models.BigIntegerField(default=0, help_text="Leads up to this id have their keys.")

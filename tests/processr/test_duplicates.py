@@ -229,6 +229,19 @@ def test_a_job_that_compares_something_else_now_has_its_keys_made_anew(campaign:
     assert set(LeadKey.objects.values_list("kind__fields", flat=True)) == {'["telephone"]'}
 
 
+def test_keys_are_made_anew_where_numbers_are_read_by_another_country_now(campaign: Campaign) -> None:
+    job = duplicate(campaign, "telephone")
+    judge(campaign, telephone="07123 456789")
+    job.settings = {"fields": ["telephone"], "country": "GB"}
+    job.save()
+    processr_changed(campaign.pk)
+    # Until they are, it can't be told.
+    Campaign.objects.update(judging_waits_until=None)
+    assert judge(campaign, telephone="+44 7123 456789").status == "caution"
+    keys_build()
+    assert judge(campaign, telephone="07123456789").status == "invalid"
+
+
 def test_switching_a_job_off_and_on_again_forgets_nothing(campaign: Campaign) -> None:
     job = duplicate(campaign)
     for enabled in (False, True):

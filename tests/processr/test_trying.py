@@ -10,7 +10,7 @@ from integrations.judging.job_sets import JobSpec, job_spec
 from integrations.judging.trying import jobs_try, leads_preview
 from integrations.models import JobTally
 from leads.models import Campaign, Lead, LeadChange, LeadKey
-from tests.processr.conftest import duplicate, judge, required
+from tests.processr.conftest import duplicate, judge, make_campaign, required
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +39,20 @@ def test_a_new_duplicate_check_compares_the_leads_that_are_tried_with_each_other
     assert [each.lead_id for each in tried.otherwise] == [leads[2].pk, leads[1].pk]
     assert tried.among_themselves
     assert not LeadKey.objects.exists()
+
+
+def test_a_comparison_that_leads_before_have_no_keys_for_says_that_they_were_compared_with_each_other(
+    campaign: Campaign,
+) -> None:
+    other = make_campaign("Autumn")
+    job = duplicate(other, "telephone")
+    judge(other, telephone="07123 456789")
+    assert not jobs_try(other).among_themselves
+    # The campaign next door has such a job, and none of this one's leads has a key for it.
+    new = JobSpec(0, "duplicate", "New", {"fields": ["telephone"]})
+    assert jobs_try(campaign, [new]).among_themselves
+    by_country = replace(job_spec(job), settings={"fields": ["telephone"], "country": "GB"})
+    assert jobs_try(other, [by_country]).among_themselves
 
 
 def test_a_job_that_is_taken_out_is_tried_too_and_only_on_the_last_leads(campaign: Campaign) -> None:

@@ -27,5 +27,13 @@ class Migration(migrations.Migration):
                 help_text="The last generation that somebody began to fill.",
             ),
         ),
+        migrations.AlterField(
+            model_name="keybuild",
+            name="reach",
+            field=models.JSONField(
+                default=list,
+                help_text='[{"scope": ..., "fields": [...], "campaigns": [...], "region": ...}]: another one starts anew.',
+            ),
+        ),
         migrations.RunPython(number, migrations.RunPython.noop, elidable=True),
     ]
