@@ -16,16 +16,17 @@ from django.db import connection, transaction
 
 from integrations.breaker import SWITCHED_OFF
 from integrations.delivery import LEAD_VALUES, MAPPING_OF_THEN
+from integrations.erasing import ENDED
 from integrations.gate import integration_allowance, integration_took
 from integrations.kit.contract import Payload
 from integrations.kit.mapping import LeadFacts
 from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
-from integrations.models import Delivery, Integration
+from integrations.models import Delivery, DeliveryState, Integration
 from leads import clock
 from leads.database import update_rows
 from leads.readings import Reading
 
-_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data")
+_CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data", "lead__erased_at")
 
 
 @dataclass(slots=True)
@@ -53,7 +54,8 @@ class Claimed:
 def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
     """Claim what is due, the longest due first: `limit` at most, and no more than its caps and hours allow.
 
-    Nothing is claimed where the integration is another one by now than the one given: switched off, or changed by a person.
+    Nothing is claimed where the integration is another one by now than the one given: switched off, or changed by a person. What
+    carries a lead that was erased while it was being sent, and was to be tried again, ends here.
     """
     adapt = connection.ops.adapt_datetimefield_value
     now = clock.now()
@@ -123,7 +125,14 @@ _LOADED = Reading(
 
 
 def _load(ids: Collection[int]) -> list[Claimed]:
-    return [
-        Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event)
-        for pk, fence, tries, key, kind, data, test, maybe_repeat, event, *lead in _LOADED.rows(ids)
-    ]
+    claimed, ended = [], []
+    for pk, fence, tries, key, kind, data, test, maybe_repeat, event, erased_at, *lead in _LOADED.rows(ids):
+        if erased_at is not None and kind == Delivery.Kind.LEAD:
+            ended.append(pk)
+        else:
+            claimed.append(Claimed(pk, fence, tries, key, kind, data, test, lead_facts(*lead), maybe_repeat, event))
+    if ended:
+        Delivery.objects.filter(pk__in=ended, state=DeliveryState.SENDING).update(
+            state=DeliveryState.EXHAUSTED, reason=ENDED, next_try_at=None, lease_until=None
+        )
+    return claimed

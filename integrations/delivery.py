@@ -151,7 +151,7 @@ def deliveries_queue(
     """
     report = QueueReport()
     with transaction.atomic():
-        leads = list(Lead.objects.filter(pk__in=lead_ids).only("campaign_id", "status", "flag", "processed_at"))
+        leads = list(Lead.objects.filter(pk__in=lead_ids).only("campaign_id", "status", "flag", "erased_at"))
         by_campaign = accepting({lead.campaign_id for lead in leads}, Delivery.Kind.LEAD)
         gone = (
             Delivery.objects.filter(lead__in=lead_ids, kind=Delivery.Kind.LEAD)
@@ -164,9 +164,11 @@ def deliveries_queue(
             targets = [i for i in by_campaign[lead.campaign_id] if integration_ids is None or i.pk in integration_ids]
             if lead.status == Status.PENDING:
                 report.skip("still pending: the Processr has not judged it")
+            elif lead.erased_at is not None:
+                report.skip("its personal data was erased")
             elif not targets:
                 report.skip("no integration of its campaign takes leads")
-            for integration in targets if lead.status != Status.PENDING else ():
+            for integration in targets if lead.status != Status.PENDING and lead.erased_at is None else ():
                 if (lead.pk, integration.pk) in already:
                     report.skip(f"already handed to {integration.name}")
                 else:
@@ -183,10 +185,12 @@ def deliveries_release(ids: Collection[int]) -> int:
     stay parked. What was in doubt, at a client that can't tell a repeat, is marked as a possible one.
     """
     with transaction.atomic():
+        # Of an erased lead there is nothing to send.
         waiting = Delivery.objects.select_for_update(of=("self",)).filter(
             pk__in=ids,
             state__in=[DeliveryState.HELD, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED],
             integration__state=IntegrationState.ON,
+            lead__erased_at=None,
         )
         found: dict[int, list[int]] = {}
         for pk, integration_id in waiting.values_list("pk", "integration_id"):

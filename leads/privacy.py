@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from leads.database import update_rows
-from leads.models import ActivityItem, Lead, LeadChange, LeadKey
+from leads.models import ActivityItem, Held, Lead, LeadChange, LeadKey
 from leads.personal import MASK as MASK
 from leads.personal import json_without as json_without
 from leads.personal import personal_values as personal_values
@@ -21,7 +21,8 @@ _IMPORT_KEY = "import:"
 def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, ...]]:
     """Erase what leads say of persons, in the caller's transaction; it can't be undone.
 
-    Values, IP address, look-up keys and digests go; what was posted is also cut out of comments and histories. Ids, hashes,
+    Values, IP address, look-up keys and digests go, and what waits for a person or a cap waits no more: there is nothing to
+    send, and it is never billed. What was posted is also cut out of comments and histories. Ids, hashes,
     counts, states, reason codes and times stay. Returns lead id to what was personal, for those who keep traces of it
     (integrations/erasing.py); leads that were erased before are left out.
     """
@@ -41,11 +42,12 @@ def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, .
         Lead,
         ["id"],
         ["values", "enriched", "failed_jobs", "ip", "email_key", "body_digest", "idempotency_key", "visitor"]
-        + ["reason_code", "comment", "erased_at"],
+        + ["reason_code", "comment", "held", "held_until", "billable", "erased_at"],
         [
             (lead.pk, {}, None, _failed_without(lead.failed_jobs, personal[lead.pk]), None, "", "")
             + (_kept_key(lead.idempotency_key), None)
-            + (without(lead.reason_code, personal[lead.pk]), without(lead.comment, personal[lead.pk]), now)
+            + (without(lead.reason_code, personal[lead.pk]), without(lead.comment, personal[lead.pk]))
+            + (Held.NO, None, False if lead.held else lead.billable, now)
             for lead in leads
         ],
     )

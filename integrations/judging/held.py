@@ -80,7 +80,7 @@ def held_words(lead: Lead) -> str:
 
 
 def _due() -> QuerySet[Lead]:
-    return Lead.objects.filter(held_until__isnull=False, held_until__lte=clock.now())
+    return Lead.objects.filter(held_until__isnull=False, held_until__lte=clock.now(), erased_at=None)
 
 
 def _release_batch() -> tuple[int, int]:
@@ -119,7 +119,8 @@ def _queue(leads: Iterable[Lead]) -> None:
 
 
 def _locked(lead_ids: Collection[int]) -> list[Lead]:
-    return list(Lead.objects.select_for_update(of=("self",)).filter(pk__in=lead_ids, held__gt="").order_by("pk"))
+    held = Lead.objects.select_for_update(of=("self",)).filter(pk__in=lead_ids, held__gt="", erased_at=None)
+    return list(held.order_by("pk"))
 
 
 def _rooms(leads: Iterable[Lead]) -> Rooms:

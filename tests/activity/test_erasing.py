@@ -7,12 +7,16 @@ from django.apps import apps
 from django.utils import timezone
 
 from integrations.bulk import bulk_dry_run, bulk_start
-from integrations.models import Attempt, Integration, StatusUpdate
+from integrations.claims import deliveries_claim
+from integrations.delivery import deliveries_release
+from integrations.erasing import ENDED, deliveries_erase
+from integrations.models import Attempt, Delivery, Integration, StatusUpdate
 from integrations.selections import LeadSelection
 from leads.activity import activity_start, items_insert
 from leads.database import uuid7
 from leads.lead_search import LeadSearch
 from leads.models import Flag, Lead, LeadChange
+from leads.privacy import leads_erase
 from leads.status import FlagChange, lead_append, leads_flag
 from tests.activity.conftest import MakeDelivery, MakeLead, worked
 
@@ -104,3 +108,17 @@ def test_a_lead_on_the_wire_is_not_erased_under_the_hands_of_its_worker(
     made = lead()
     delivery(made, acme, "sending")
     assert bulk_dry_run("erase", LeadSelection(ids=(made.pk,)), {}).cant == {"being sent right now": 1}
+
+
+def test_a_lead_that_was_erased_while_it_went_out_is_not_tried_again(
+    lead: MakeLead, acme: Integration, delivery: MakeDelivery
+) -> None:
+    row = delivery(lead(), acme, "sending", fence=1, tries=1)
+    other = delivery(lead(), acme, "queued", next_try_at=timezone.now())
+    deliveries_erase(leads_erase([row.lead_id or 0], by="grace"))
+    # Its try came to nothing, and the next one would carry an empty lead.
+    Delivery.objects.filter(pk=row.pk).update(state="queued", next_try_at=timezone.now())
+    assert [item.id for item in deliveries_claim(acme, 10)] == [other.pk]
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.lease_until) == ("exhausted", ENDED, None)
+    assert deliveries_release([row.pk]) == 0

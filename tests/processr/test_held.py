@@ -12,6 +12,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from integrations.bulk import activity_work, bulk_dry_run, bulk_start
+from integrations.delivery import deliveries_queue
 from integrations.judging.arranging import job_store
 from integrations.judging.held import leads_held_due, leads_held_release, leads_push_on, leads_turn_down
 from integrations.judging.job_sets import job_spec
@@ -23,6 +24,7 @@ from integrations.processr import leads_process
 from integrations.selections import LeadSelection
 from leads.activity import ActivityError
 from leads.models import ActivityItem, Campaign, CapCount, Flag, Lead, LeadChange, Publisher, Status
+from leads.privacy import leads_erase
 from leads.status import FlagChange, leads_flag
 from tests.processr.conftest import add_job, cap, duplicate, judge, receive, required
 
@@ -182,6 +184,27 @@ def test_held_leads_go_out_the_next_day_as_far_as_there_is_room(campaign: Campai
     assert not leads_held_due()
     assert Delivery.objects.count() == 4
     assert LeadChange.objects.filter(kind="released", by="", via="processr").count() == 2
+
+
+def test_an_erased_lead_waits_no_more_and_takes_no_room(campaign: Campaign) -> None:
+    cap(campaign, cap_day=1)
+    out, erased, waiting = (judge(campaign, email=f"{number}@example.test") for number in range(3))
+    leads_erase([erased.pk], by="ada")
+    assert (again(erased).held, again(erased).held_until, again(erased).is_billable) == ("", None, False)
+    a_day_passes()
+    assert leads_held_release() == 1
+    assert set(Delivery.objects.values_list("lead_id", flat=True)) == {out.pk, waiting.pk}
+    # Nor do those that were erased while they still waited.
+    Lead.objects.filter(pk=erased.pk).update(held="cap_day", held_until=timezone.now() - dt.timedelta(minutes=1))
+    assert not leads_held_due()
+    assert leads_push_on([erased.pk], by="grace") == set()
+
+
+def test_an_erased_lead_in_caution_goes_out_by_nobody(caution: Lead) -> None:
+    leads_erase([caution.pk], by="ada")
+    assert leads_push_on([caution.pk], by="grace") == set()
+    assert deliveries_queue([caution.pk]).skipped == {"its personal data was erased": 1}
+    assert not Delivery.objects.exists()
 
 
 def test_a_raised_cap_lets_out_what_waited(campaign: Campaign) -> None:
