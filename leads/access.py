@@ -18,6 +18,7 @@ from leads.models import AccessToken, ApiKey, Campaign, Publisher, User
 # A refresh token stays good for this long and is not exchanged for a new one: a client whose answer got lost is not
 # locked out, and it ends with the key, the user or the publisher that it was given to.
 REFRESH_DAYS = 14
+USED_EVERY = dt.timedelta(minutes=1)
 
 
 def digest(key: str) -> str:
@@ -67,6 +68,20 @@ def api_keys_good(owner: Publisher | Campaign) -> list[ApiKey]:
     return sorted(found, key=lambda key: key.pk)
 
 
+def api_key_used(said: str) -> None:
+    """Write down, at most once a minute, that the key of this digest was used."""
+    row = ApiKey.objects.filter(digest=said).first()
+    if row is not None:
+        _used(row)
+
+
+def _used(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or key.last_used_at <= now - USED_EVERY:
+        unused = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_EVERY)
+        ApiKey.objects.filter(unused, pk=key.pk).update(last_used_at=now)
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a log-in hands out, in clear."""
@@ -99,6 +114,7 @@ def tokens_for_api_key(api_key: str) -> Tokens | None:
     )
     if row is None:
         return None
+    _used(row)
     return _issue(AccessToken(publisher_id=row.publisher_id, api_key=row))
 
 
@@ -156,8 +172,10 @@ def _token(kind: AccessToken.Kind, token: str) -> AccessToken | None:
         return None
     if row.user is not None and (not _may_come_in(row.user) or row.user.publisher_id != row.publisher_id):
         return None
-    if row.api_key is not None and row.api_key.expires_at is not None and row.api_key.expires_at <= now:
-        return None
+    if row.api_key is not None:
+        if row.api_key.expires_at is not None and row.api_key.expires_at <= now:
+            return None
+        _used(row.api_key)
     return row
 
 

@@ -48,13 +48,16 @@ class CampaignEntry:
     links: Mapping[int, LinkEntry]
     keys: Mapping[str, dt.datetime | None]
 
-    def opened_by(self, api_key: str) -> bool:
-        """Whether this is one of its API keys, and good now."""
+    async def opened_by(self, api_key: str) -> bool:
+        """Whether this is one of its API keys, and good now; that it was used is written down now and then."""
         key = access.digest(api_key)
         if key not in self.keys:
             return False
         ends = self.keys[key]
-        return ends is None or ends > timezone.now()
+        if ends is not None and ends <= timezone.now():
+            return False
+        await _uses.get(key)
+        return True
 
 
 class Kept(Generic[K, V]):
@@ -142,6 +145,7 @@ def compiled_form(campaign_id: int, form_id: int) -> CompiledForm | None:
 _campaigns = Kept(_load_campaign)
 _principals = Kept(access.principal)
 _partners = Kept(partner_keys.partner)
+_uses = Kept(access.api_key_used)
 
 
 async def campaign(campaign_id: int) -> CampaignEntry | None:
@@ -166,3 +170,4 @@ def forget() -> None:
     _campaigns.clear()
     _principals.clear()
     _partners.clear()
+    _uses.clear()

@@ -18,6 +18,7 @@ from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
 from integrations.releasing import release_words
+from leads.admin.asking import Question
 from leads.history import Change, changed, record
 from leads.models import Campaign
 from leads.skin import TextInput
@@ -122,7 +123,11 @@ def remove_page(model_admin: Any, request: HttpRequest, campaign: Campaign, job:
             job.delete()
         messages.success(request, f"“{name}” is removed.")
         return HttpResponseRedirect(_list(campaign))
-    context = {"page": "remove", "job": job, "back": _list(campaign)}
+    words = (
+        "No lead was ever handed to it. Its settings and its mapping go with it; its history stays with the campaign."
+    )
+    question = Question(f"Remove “{job.name}”?", [words], yes="Remove", no="Keep it", back=_list(campaign))
+    context = {"page": "remove", "job": job, "question": question}
     return model_admin.tab(request, campaign, "processr", context)  # type: ignore[no-any-return]
 
 

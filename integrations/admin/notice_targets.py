@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 
 from integrations.admin.notices import arrival
+from integrations.admin.told import host_of, plain_choosers, removed_with_messages
 from integrations.kit.contract import ConnectorError
 from integrations.models import Integration, IntegrationState, NoticeKind, NoticeTarget
 from integrations.notices.targets import (
@@ -26,12 +25,16 @@ from integrations.notices.targets import (
     webhook_resume,
 )
 from integrations.notices.telling import target_test
+from integrations.webhooks.managed import SecretOverlap
 from leads.admin.badges import badge, two_lines
+from leads.admin.deeds import Deed, deeds_url, rotating
+from leads.admin.shown_once import secret_keep, secret_shown
 from leads.history import record
 from leads.models import Campaign
 from leads.skin import ModelAdmin, Select, Switch, TextInput
 
 SHOWN = 10
+BEFORE = "Messages are signed with the old secret too, until you say that the receiver has the new one."
 EMAIL, WEBHOOK = "email", "webhook"
 
 
@@ -129,12 +132,7 @@ class NoticeTargetAdmin(ModelAdmin):
         self, request: HttpRequest, obj: NoticeTarget | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
-        for name in ("only_campaign", "only_integration"):
-            if name in form.base_fields:
-                # Chosen here, made and changed on pages of their own.
-                widget = form.base_fields[name].widget
-                widget.can_add_related = widget.can_change_related = widget.can_view_related = False
-        return form
+        return plain_choosers(form, "only_campaign", "only_integration")
 
     @admin.display(description="Name")
     def name(self, target: NoticeTarget) -> str:
@@ -144,7 +142,7 @@ class NoticeTargetAdmin(ModelAdmin):
     def where(self, target: NoticeTarget) -> str:
         if target.integration is None:
             return target.email
-        return f"Webhook at {urlsplit(target.integration.settings.get('url', '')).netloc}"
+        return f"Webhook at {host_of(target.integration)}"
 
     @admin.display(description="Of what")
     def of_what(self, target: NoticeTarget) -> SafeString:
@@ -174,15 +172,11 @@ class NoticeTargetAdmin(ModelAdmin):
             super().save_model(request, obj, form, change)
             webhook_change(obj, form.cleaned_data["url"])
         else:
-            # Shown by the answer to this request, and never again.
-            request.new_secret = webhook_add(obj, form.cleaned_data["url"])  # type: ignore[attr-defined]
+            secret_keep(request, obj, webhook_add(obj, form.cleaned_data["url"]))
 
     def response_add(
         self, request: HttpRequest, obj: NoticeTarget, post_url_continue: str | None = None
     ) -> HttpResponse:
-        secret = getattr(request, "new_secret", "")
-        if secret:
-            return self._secret_page(request, obj, secret)
         messages.success(request, f"“{obj.name}” is told from now on. Send a test to see whether it arrives.")
         return HttpResponseRedirect(reverse("admin:integrations_noticetarget_change", args=[obj.pk]))
 
@@ -197,17 +191,12 @@ class NoticeTargetAdmin(ModelAdmin):
             self.delete_model(request, target)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What goes with a target: its messages, which nobody edits, need no right of their own."""
-        gone, counts, _, protected = super().get_deleted_objects(objs, request)
-        return gone[:1] if len(gone) == 1 else gone, counts, set(), protected
+        return removed_with_messages(objs)
 
     # --- its page ---------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        act = path(
-            "<int:target_id>/act/", self.admin_site.admin_view(self.act_view), name="integrations_noticetarget_act"
-        )
-        return [act, *super().get_urls()]
+        return [deeds_url(self, DEEDS), *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -219,6 +208,7 @@ class NoticeTargetAdmin(ModelAdmin):
             latest = target.messages.select_related("delivery", "target", "step__notice")[:SHOWN]
             context |= {
                 "target": target,
+                "secret": secret_shown(request, target),
                 "may_act": self.has_change_permission(request, target),
                 "latest": [(message, arrival(message)) for message in latest],
                 "stopped": integration.state_reason
@@ -228,50 +218,37 @@ class NoticeTargetAdmin(ModelAdmin):
             }
         return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
 
-    def act_view(self, request: HttpRequest, target_id: int) -> HttpResponse:
-        """The buttons of its page. POST: action test, rotate, rotated or resume."""
-        target = self.get_queryset(request).filter(pk=target_id).first()
-        if target is None:
-            raise Http404
-        if not self.has_change_permission(request, target):
-            raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        action, webhook = request.POST.get("action"), target.integration_id is not None
-        if action == "test":
-            target_test(target)
-            messages.success(request, "A test is on its way. Look below in a moment whether it has arrived.")
-        elif action == "rotate" and webhook:
-            secret = secret_rotate(target)
-            record(request.user, target, f"New signing secret; it ends in {secret[-4:]}.")
-            return self._secret_page(request, target, secret)
-        elif action == "rotated" and webhook:
-            secret_rotated(target)
-            record(request.user, target, "The old signing secret signs nothing any more.")
-            messages.success(request, "Messages are signed with the new secret alone.")
-        elif action == "resume" and webhook:
-            self._resume(request, target)
-        return HttpResponseRedirect(reverse("admin:integrations_noticetarget_change", args=[target.pk]))
 
-    def _resume(self, request: HttpRequest, target: NoticeTarget) -> None:
-        try:
-            webhook_resume(target)
-        except ConnectorError as error:
-            messages.error(request, error.message)
-        else:
-            record(request.user, target, "Switched on again.")
-            messages.success(request, "It is on again: what waited goes out.")
+def _test(request: HttpRequest, target: NoticeTarget) -> None:
+    target_test(target)
+    messages.success(request, "A test is on its way. Look below in a moment whether it has arrived.")
 
-    def _secret_page(self, request: HttpRequest, target: NoticeTarget, secret: str) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": target,
-            "title": "Signing secret",
-            "name": target.name,
-            "done": reverse("admin:integrations_noticetarget_change", args=[target.pk]),
-            "secret": secret,
-            "rotated": "previous_secret" in (target.integration.secrets if target.integration else {})
-            or request.POST.get("action") == "rotate",
-        }
-        return TemplateResponse(request, "console/notice_secret.html", context)
+
+def _resume(request: HttpRequest, target: NoticeTarget) -> None:
+    try:
+        webhook_resume(target)
+    except ConnectorError as error:
+        messages.error(request, error.message)
+    else:
+        record(request.user, target, "Switched on again.")
+        messages.success(request, "It is on again: what waited goes out.")
+
+
+def _of_webhooks(deeds: Mapping[str, Deed]) -> dict[str, Deed]:
+    """These deeds, which a target that is told by e-mail does not have."""
+
+    def of_webhook(deed: Deed) -> Deed:
+        def done(request: HttpRequest, target: NoticeTarget) -> None:
+            if target.integration_id is None:
+                raise Http404
+            deed(request, target)
+
+        return done
+
+    return {name: of_webhook(deed) for name, deed in deeds.items()}
+
+
+DEEDS = {
+    "test": _test,
+    **_of_webhooks({"resume": _resume, **rotating(secret_rotate, secret_rotated, SecretOverlap, before=BEFORE)}),
+}

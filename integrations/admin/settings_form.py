@@ -13,7 +13,7 @@ from integrations.discovery import settings_problems
 from integrations.kit.contract import Choice, Connector, SettingField
 from integrations.kit.text_map import bad_lines, map_kept, setting_text, text_to_pairs
 from integrations.models import Integration
-from integrations.models.encryption import decrypt, encrypt
+from leads.encryption import decrypt, encrypt
 from leads.skin import PasswordInput, Select, Switch, Textarea, TextInput
 
 MAX_CHARS = 2_000

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from integrations.admin.notices import Arrival, delivery_arrival
+from integrations.admin.told import host_of, plain_choosers, removed_with_messages
 from integrations.kit.contract import ConnectorError
 from integrations.models import Delivery, IntegrationState
 from integrations.releasing import release_words
+from integrations.webhooks.managed import SecretOverlap
 from integrations.webhooks.subscriptions import (
     ENDED,
     OVERLAP_HOURS,
@@ -38,12 +37,18 @@ from integrations.webhooks.subscriptions import (
     subscription_test,
 )
 from leads.admin.badges import badge, short, two_lines
+from leads.admin.deeds import deeds_url, rotating
+from leads.admin.shown_once import secret_keep, secret_shown
 from leads.history import Change, changed, record
 from leads.models import Campaign, Happening, Publisher, Subscription
 from leads.rights import may_see_personal_data
 from leads.skin import ModelAdmin, Switch, TextInput
 
 SHOWN = 25
+BEFORE = (
+    "Messages are signed with the old secret too, until you say that the receiver has the new one, and for "
+    f"{OVERLAP_HOURS} hours at the most."
+)
 SINCE = (("1", "the last 24 hours"), ("7", "the last 7 days"), ("30", "the last 30 days"))
 
 
@@ -126,15 +131,11 @@ class SubscriptionAdmin(ModelAdmin):
         self, request: HttpRequest, obj: Subscription | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
-        for name in ("publisher", "campaign"):
-            if name in form.base_fields:
-                widget = form.base_fields[name].widget
-                widget.can_add_related = widget.can_change_related = widget.can_view_related = False
-        return form
+        return plain_choosers(form, "publisher", "campaign")
 
     @admin.display(description="Name")
     def name_column(self, subscription: Subscription) -> SafeString:
-        return two_lines(subscription.name, host_of(subscription), strong=True)
+        return two_lines(subscription.name, host_of(subscription.integration), strong=True)
 
     @admin.display(description="Whose leads")
     def whose(self, subscription: Subscription) -> SafeString:
@@ -171,13 +172,12 @@ class SubscriptionAdmin(ModelAdmin):
             made_by=request.user.get_username(),
         )
         obj.pk, obj.name = made.pk, made.name
-        # Shown by the answer to this request, and never again.
-        request.new_secret = secret  # type: ignore[attr-defined]
+        secret_keep(request, obj, secret)
 
     def response_add(
         self, request: HttpRequest, obj: Subscription, post_url_continue: str | None = None
     ) -> HttpResponse:
-        return self._secret_page(request, obj, request.new_secret, rotated=False)  # type: ignore[attr-defined]
+        return HttpResponseRedirect(reverse("admin:leads_subscription_change", args=[obj.pk]))
 
     def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
         subscription_remove(obj)
@@ -187,16 +187,12 @@ class SubscriptionAdmin(ModelAdmin):
             subscription_remove(subscription)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What goes with it: its messages, which nobody edits, need no right of their own."""
-        return [str(each) for each in objs], {"webhooks": len(objs)}, set(), []
+        return removed_with_messages(objs)
 
     # --- its page ---------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        act = path(
-            "<int:subscription_id>/act/", self.admin_site.admin_view(self.act_view), name="leads_subscription_act"
-        )
-        return [act, *super().get_urls()]
+        return [deeds_url(self, DEEDS), *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -211,6 +207,7 @@ class SubscriptionAdmin(ModelAdmin):
             found = list(rows[: SHOWN + 1])
             context |= {
                 "subscription": subscription,
+                "secret": secret_shown(request, subscription),
                 "standing": subscription_standing(subscription),
                 "standing_badge": self.state(subscription),
                 "may_act": self.has_change_permission(request, subscription),
@@ -221,48 +218,6 @@ class SubscriptionAdmin(ModelAdmin):
                 "keep_days": settings.WEBHOOK_KEEP_DAYS,
             }
         return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
-
-    def act_view(self, request: HttpRequest, subscription_id: int) -> HttpResponse:
-        """The buttons of its page. POST: action test, rotate, rotated, pause, resume, replay (message) or replay_failed (days)."""
-        subscription = self.get_queryset(request).filter(pk=subscription_id).first()
-        if subscription is None:
-            raise Http404
-        if not self.has_change_permission(request, subscription):
-            raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        match request.POST.get("action"):
-            case "test":
-                _test(request, subscription)
-            case "rotate":
-                secret = subscription_rotate(subscription)
-                record(request.user, subscription, f"New signing secret; it ends in {secret[-4:]}.")
-                return self._secret_page(request, subscription, secret, rotated=True)
-            case "rotated":
-                subscription_rotated(subscription)
-                record(request.user, subscription, "The old signing secret signs nothing any more.")
-                messages.success(request, "Messages are signed with the new secret alone.")
-            case "pause" | "resume" as action:
-                _switch(request, subscription, action == "resume")
-            case "replay" | "replay_failed":
-                _replay(request, subscription)
-        return HttpResponseRedirect(reverse("admin:leads_subscription_change", args=[subscription.pk]))
-
-    def _secret_page(
-        self, request: HttpRequest, subscription: Subscription, secret: str, *, rotated: bool
-    ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": subscription,
-            "title": "Signing secret",
-            "name": subscription.name,
-            "done": reverse("admin:leads_subscription_change", args=[subscription.pk]),
-            "secret": secret,
-            "rotated": rotated,
-            "hours": OVERLAP_HOURS if rotated else 0,
-        }
-        return TemplateResponse(request, "console/notice_secret.html", context)
 
 
 class _Line:
@@ -276,17 +231,20 @@ class _Line:
         self.again = message.state in ENDED
 
 
-def host_of(subscription: Subscription) -> str:
-    """The host that it is told at: the rest of an address may have a key of the partner's in it."""
-    return urlsplit(str(subscription.integration.settings.get("url", ""))).netloc
-
-
 def _test(request: HttpRequest, subscription: Subscription) -> None:
     if subscription.integration.state != IntegrationState.ON:
         messages.warning(request, "It is not on: the test goes out once it is switched on.")
     else:
         messages.success(request, "A test is on its way. Look below in a moment whether it has arrived.")
     subscription_test(subscription)
+
+
+def _pause(request: HttpRequest, subscription: Subscription) -> None:
+    _switch(request, subscription, False)
+
+
+def _resume(request: HttpRequest, subscription: Subscription) -> None:
+    _switch(request, subscription, True)
 
 
 def _switch(request: HttpRequest, subscription: Subscription, on: bool) -> None:
@@ -303,14 +261,22 @@ def _switch(request: HttpRequest, subscription: Subscription, on: bool) -> None:
 
 
 def _replay(request: HttpRequest, subscription: Subscription) -> None:
-    message, days = request.POST.get("message", ""), request.POST.get("days", "")
+    """One message: its id is posted as `message`."""
+    message = request.POST.get("message", "")
+    ids = [int(message)] if message.isascii() and message.isdigit() and len(message) < 19 else []
+    _sent_again(request, subscription, ids=ids)
+
+
+def _replay_failed(request: HttpRequest, subscription: Subscription) -> None:
+    """All that did not arrive in the last `days`."""
+    days = request.POST.get("days", "")
+    since = dt.timedelta(days=int(days) if days in dict(SINCE) else 1)
+    _sent_again(request, subscription, failed_since=timezone.now() - since)
+
+
+def _sent_again(request: HttpRequest, subscription: Subscription, **which: Any) -> None:
     try:
-        if request.POST.get("action") == "replay":
-            ids = [int(message)] if message.isascii() and message.isdigit() and len(message) < 19 else []
-            count = subscription_replay(subscription, ids=ids)
-        else:
-            since = dt.timedelta(days=int(days) if days in dict(SINCE) else 1)
-            count = subscription_replay(subscription, failed_since=timezone.now() - since)
+        count = subscription_replay(subscription, **which)
     except SubscriptionError as error:
         messages.error(request, error.message)
         return
@@ -319,3 +285,13 @@ def _replay(request: HttpRequest, subscription: Subscription) -> None:
         return
     record(request.user, subscription, f"{count:,} message{'' if count == 1 else 's'} sent again.")
     messages.success(request, f"{count:,} sent again. {release_words(count, subscription.integration)}".strip())
+
+
+DEEDS = {
+    "test": _test,
+    "pause": _pause,
+    "resume": _resume,
+    "replay": _replay,
+    "replay_failed": _replay_failed,
+    **rotating(subscription_rotate, subscription_rotated, SecretOverlap, before=BEFORE),
+}

@@ -13,9 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from integrations.models import Delivery, DeliveryState
+from integrations.webhooks.managed import SecretOverlap
 from integrations.webhooks.routing import happenings_offered
 from integrations.webhooks.subscriptions import (
     OVERLAP_HOURS,
@@ -25,10 +26,14 @@ from integrations.webhooks.subscriptions import (
     subscription_problems,
     subscription_remove,
     subscription_rotate,
+    subscription_rotated,
     subscription_standing,
     subscription_test,
 )
+from leads.admin.asking import Question
 from leads.admin.badges import badge
+from leads.admin.deeds import deed_do, rotating
+from leads.admin.shown_once import secret_keep, secret_shown
 from leads.history import record
 from leads.models import Subscription
 from leads.publisher_console.visitors import Visitor, for_publishers, page_context
@@ -56,25 +61,43 @@ def webhooks(request: HttpRequest, visitor: Visitor) -> HttpResponse:
 @require_POST
 @for_publishers
 def act(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
-    """The buttons of one. POST: action test; for who has an account also rotate or remove."""
+    """The buttons of one. POST: action test; for who has an account also rotate, rotated or remove."""
     subscription = _own(visitor).filter(pk=subscription_id).first()
     if subscription is None:
         raise Http404
-    action = request.POST.get("action")
-    if action == "test":
-        _test(request, subscription)
-        return HttpResponseRedirect(reverse("publisher_webhooks:list"))
+    if request.POST.get("action") != "test" and not visitor.may_change:
+        raise PermissionDenied
+    deed_do(DEEDS, request, subscription)
+    return HttpResponseRedirect(reverse("publisher_webhooks:list"))
+
+
+@require_safe
+@for_publishers
+def ask_remove(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
+    """Asks whether one is to be removed."""
+    subscription = _own(visitor).filter(pk=subscription_id).first()
+    if subscription is None:
+        raise Http404
     if not visitor.may_change:
         raise PermissionDenied
-    if action == "rotate":
-        secret = subscription_rotate(subscription)
-        record(request.user, subscription, f"New signing secret; it ends in {secret[-4:]}.")
-        return _page(request, visitor, secret=secret, secret_of=subscription, rotated=True)
-    if action == "remove":
-        record(request.user, subscription, "Removed.")
-        subscription_remove(subscription)
-        messages.success(request, f"“{subscription.name}” is removed: it is told nothing more.")
-    return HttpResponseRedirect(reverse("publisher_webhooks:list"))
+    last = subscription_messages(subscription).first()
+    lately = (
+        f"The last message was made on {last.created_at:%-d %b %Y at %H:%M} UTC."
+        if last
+        else "It was told nothing yet."
+    )
+    question = Question(
+        title=f"Remove {subscription.name}?",
+        words=[lately, "It is told nothing more, and its messages, also those that wait, go with it."],
+        yes="Remove",
+        no="Keep it",
+        back=reverse("publisher_webhooks:list"),
+        to=reverse("publisher_webhooks:act", args=[subscription.pk]),
+        values={"action": "remove"},
+    )
+    base = "console/publisher/base.html"
+    context = {**page_context(request, visitor), "title": "Webhooks", "base": base, "question": question}
+    return TemplateResponse(request, "console/ask_page.html", context)
 
 
 def _own(visitor: Visitor) -> QuerySet[Subscription]:
@@ -98,7 +121,8 @@ def _add(request: HttpRequest, visitor: Visitor) -> HttpResponse:
             problems = [error]
         else:
             record(request.user, made, "Made on the publisher’s own page.")
-            return _page(request, visitor, secret=secret, secret_of=made)
+            secret_keep(request, made, secret)
+            return HttpResponseRedirect(reverse("publisher_webhooks:list"))
     return _page(request, visitor, asked=asked, problems={error.field or "url": error.message for error in problems})
 
 
@@ -111,13 +135,24 @@ def _test(request: HttpRequest, subscription: Subscription) -> None:
     messages.success(request, "A signed test is on its way. Look in a moment whether it has arrived.")
 
 
+def _remove(request: HttpRequest, subscription: Subscription) -> None:
+    record(request.user, subscription, "Removed.")
+    subscription_remove(subscription)
+    messages.success(request, f"“{subscription.name}” is removed: it is told nothing more.")
+
+
+BEFORE = f"For another {OVERLAP_HOURS} hours, or until you say that your system has the new one, the old one signs too."
+DEEDS = {
+    "test": _test,
+    "remove": _remove,
+    **rotating(subscription_rotate, subscription_rotated, SecretOverlap, before=BEFORE),
+}
+
+
 def _page(
     request: HttpRequest,
     visitor: Visitor,
     *,
-    secret: str = "",
-    secret_of: Subscription | None = None,
-    rotated: bool = False,
     asked: dict[str, Any] | None = None,
     problems: dict[str, str] | None = None,
 ) -> HttpResponse:
@@ -129,6 +164,8 @@ def _page(
         rows.append(
             {
                 "subscription": subscription,
+                "secret": secret_shown(request, subscription),
+                "two_secrets": "previous_secret" in subscription.integration.secrets,
                 "url": subscription.integration.settings.get("url", "").partition("?")[0],
                 "badge": badge(standing.word, standing.tone),
                 "reason": standing.reason,
@@ -139,9 +176,6 @@ def _page(
         **page_context(request, visitor),
         "title": "Webhooks",
         "rows": rows,
-        "secret": secret,
-        "secret_of": secret_of,
-        "rotated": rotated,
         "overlap_hours": OVERLAP_HOURS,
         "offered": [(each.value, each.label, each.value in chosen) for each in offered],
         "asked": asked or {},
@@ -168,4 +202,5 @@ app_name = "publisher_webhooks"
 urlpatterns = [
     path("", webhooks, name="list"),
     path("<int:subscription_id>/", act, name="act"),
+    path("<int:subscription_id>/remove/", ask_remove, name="remove"),
 ]

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from integrations.kit.contract import ConnectorError
 from integrations.models import Attempt, Delivery, DeliveryState
+from integrations.webhooks.managed import SecretOverlap
 from integrations.webhooks.routing import READS_LEADS
 from integrations.webhooks.subscriptions import (
     MOST_OVERLAP_HOURS,
@@ -306,7 +307,8 @@ class WebhookRotateView(APIView):
         operation_id="webhook_rotate",
         tags=[TAG],
         summary="Give a webhook a new secret",
-        description="For the hours of the overlap messages have two signatures: either secret verifies them.",
+        description="For the hours of the overlap messages have two signatures: either secret verifies them. Until they are over "
+        "another overlap is refused (409); overlap_hours 0 gives a new secret and ends all others at once.",
         parameters=[IDEMPOTENCY_KEY],
         request=RotateSerializer,
         responses=NewWebhookSerializer,
@@ -316,7 +318,11 @@ class WebhookRotateView(APIView):
         webhook = _webhook(request, webhook_id)
         given = _valid(RotateSerializer(data=request.data or {}))
         _refuse_personal(request, {}, webhook)
-        secret = subscription_rotate(webhook, given["overlap_hours"])
+        try:
+            secret = subscription_rotate(webhook, given["overlap_hours"])
+        except SecretOverlap:
+            words = "Its secret is being changed until rotated_until: wait, or end the others with overlap_hours 0."
+            raise raised("conflict", words) from None
         return Response(_with_secret(webhook, secret))
 
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, MultiFernet
-from django.conf import settings
 from django.db import models
 
-
-@cache
-def _fernet(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])
-
-
-def encrypt(value: Any) -> str:
-    return _fernet(tuple(settings.ENCRYPTION_KEYS)).encrypt(json.dumps(value).encode()).decode()
-
-
-def decrypt(text: str) -> Any:
-    return json.loads(_fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(text.encode()))
+from leads.encryption import decrypt, encrypt
 
 
 class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]

@@ -28,7 +28,7 @@ def webhook_resume(target: NoticeTarget) -> None:
 
 
 def secret_rotate(target: NoticeTarget) -> str:
-    """A new signing secret; messages are signed with the old one as well until `secret_rotated`."""
+    """A new signing secret; messages are signed with the old one as well until `secret_rotated`. SecretOverlap until then."""
     return webhooks.secret_rotate(_integration(target))
 
 

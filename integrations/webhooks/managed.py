@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from integrations.delivery import integration_switch
@@ -17,6 +18,16 @@ from leads.models import Subscription
 
 CONNECTOR = "webhook"
 NAME_CHARS = 200
+
+
+class SecretOverlap(ValueError):
+    """A secret is being changed already: another would push out the one that the receiver has. Its words are for people."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Its secret is being changed already. Say first that the receiver has the new secret: until then it may know "
+            "the old one alone, which another change would end."
+        )
 
 
 def webhook_problem(url: str, private_hosts: list[str] | None = None) -> str:
@@ -70,11 +81,20 @@ def webhook_resume(integration: Integration) -> None:
         integration_switch(integration, on=True)
 
 
-def secret_rotate(integration: Integration) -> str:
-    """A new signing secret; messages are signed with the old one as well until `secret_rotated`."""
+def secret_rotate(integration: Integration, *, overlap: bool = True) -> str:
+    """A new signing secret; messages are signed with the old one as well until `secret_rotated`.
+
+    Without an overlap what was there before signs nothing any more. With one, SecretOverlap while two secrets are there.
+    """
     secret = secret_new()
-    integration.secrets = {"signing_secret": secret, "previous_secret": integration.secrets["signing_secret"]}
-    integration.save(update_fields=["secrets", "updated_at"])
+    with transaction.atomic():
+        # Asked for twice at once, the second finds what the first did.
+        locked = Integration.objects.select_for_update().get(pk=integration.pk)
+        if overlap and "previous_secret" in locked.secrets:
+            raise SecretOverlap
+        before = {"previous_secret": locked.secrets["signing_secret"]} if overlap else {}
+        integration.secrets = {"signing_secret": secret, **before}
+        integration.save(update_fields=["secrets", "updated_at"])
     return secret
 
 

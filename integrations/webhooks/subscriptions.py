@@ -174,13 +174,15 @@ def subscription_test(subscription: Subscription) -> Delivery:
 
 
 def subscription_rotate(subscription: Subscription, overlap_hours: float = OVERLAP_HOURS) -> str:
-    """A new signing secret, shown once; for so many hours messages are signed with the old one as well."""
+    """A new signing secret, shown once; for so many hours messages are signed with the old one as well.
+
+    SecretOverlap while that goes on; without an overlap (0 hours) all others end at once, whatever went on.
+    """
+    overlap = dt.timedelta(hours=overlap_hours)
     with transaction.atomic():
-        secret = webhooks.secret_rotate(subscription.integration)
-        subscription.rotated_until = timezone.now() + dt.timedelta(hours=overlap_hours)
+        secret = webhooks.secret_rotate(subscription.integration, overlap=bool(overlap))
+        subscription.rotated_until = timezone.now() + overlap if overlap else None
         subscription.save(update_fields=["rotated_until"])
-        if overlap_hours <= 0:
-            subscription_rotated(subscription)
     return secret
 
 

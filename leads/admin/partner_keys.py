@@ -1,4 +1,4 @@
-"""Keys of the partner API: made, changed, rotated and taken away. A secret is shown in the answer that made it and never again."""
+"""Keys of the partner API: made, changed, rotated and taken away. A secret is shown once, by the page after, and never again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from leads.admin.asking import Question, last_used
 from leads.admin.badges import badge, two_lines
+from leads.admin.deeds import deeds_url
+from leads.admin.shown_once import secret_keep, secret_shown
 from leads.history import record
 from leads.models import Campaign, PartnerKey, Publisher
-from leads.partner_keys import OVERLAP, SCOPES, NewKey, key_end, key_issue, key_rotate
+from leads.partner_keys import OVERLAP, SCOPES, key_end, key_issue, key_rotate
 from leads.rights import may_export, may_see_personal_data
 from leads.skin import ModelAdmin
 
@@ -104,12 +107,8 @@ class PartnerKeyAdmin(ModelAdmin):
         return key_badge(key)
 
     def get_urls(self) -> list[URLPattern]:
-        wrap, name = self.admin_site.admin_view, "leads_partnerkey_{}".format
-        return [
-            path("<int:key_id>/rotate/", wrap(self.rotate_view), name=name("rotate")),
-            path("<int:key_id>/end/", wrap(self.end_view), name=name("end")),
-            *super().get_urls(),
-        ]
+        end = path("<int:key_id>/end/", self.admin_site.admin_view(self.end_view), name="leads_partnerkey_end")
+        return [deeds_url(self, DEEDS), end, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: PartnerKey, form: Any, change: bool) -> None:
         if change:
@@ -126,58 +125,89 @@ class PartnerKeyAdmin(ModelAdmin):
             expires_at=obj.expires_at,
         )
         obj.__dict__.update(made.row.__dict__)
-        request.new_key = made  # type: ignore[attr-defined]
+        secret_keep(request, obj, made.secret)
 
     def response_add(self, request: HttpRequest, obj: PartnerKey, post_url_continue: str | None = None) -> HttpResponse:
-        return self._shown(request, request.new_key, rotated=False)  # type: ignore[attr-defined]
+        return HttpResponseRedirect(reverse("admin:leads_partnerkey_change", args=[obj.pk]))
 
-    def rotate_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
-        """POST: a new secret, shown once."""
-        key = self._key(request, key_id)
-        if refused := _refused(request.user, key.scopes):
-            messages.error(
-                request, f"You may not do this yourself, so its secret isn’t yours to have: {SCOPES[refused]}."
-            )
-            return HttpResponseRedirect(reverse("admin:leads_partnerkey_change", args=[key.pk]))
-        made = key_rotate(key)
-        record(request.user, key, f"Secret changed; the new one begins with {key.prefix}.")
-        return self._shown(request, made, rotated=True)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        context: dict[str, Any] = dict(extra_context or {})
+        if key is not None:
+            context |= {
+                "secret": secret_shown(request, key),
+                "key_badge": key_badge(key),
+                "may_act": self.has_change_permission(request, key) and not key_ended(key),
+                "refused": SCOPES.get(_refused(request.user, key.scopes), ""),
+                "overlap_hours": OVERLAP_HOURS,
+                "now": timezone.now(),
+            }
+        return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
 
     def end_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
-        """POST: it opens nothing any more."""
-        key = self._key(request, key_id)
-        key_end(key)
-        record(request.user, key, "Taken away.")
-        messages.success(request, f"The key {key.name} opens nothing any more.")
-        return HttpResponseRedirect(reverse("admin:leads_partnerkey_changelist"))
-
-    def _key(self, request: HttpRequest, key_id: int) -> PartnerKey:
-        key = PartnerKey.objects.filter(pk=key_id).first()
+        """Asks whether a key is to be taken away."""
+        key = self.get_queryset(request).filter(pk=key_id).first()
         if key is None:
             raise Http404
         if not self.has_change_permission(request, key):
             raise PermissionDenied
-        if request.method != "POST":
-            raise PermissionDenied
-        return key
-
-    def _shown(self, request: HttpRequest, made: NewKey, *, rotated: bool) -> HttpResponse:
+        webhooks = key.subscriptions.filter(removed_at=None).count()
+        told = (
+            f"{webhooks} webhook{' that was' if webhooks == 1 else 's that were'} made with it end too."
+            if webhooks
+            else ""
+        )
+        instead = (
+            f"To replace it without a gap, rotate: then it works for another {OVERLAP_HOURS} hours beside the new one."
+        )
+        what = "It opens nothing from that moment on: whoever still calls with it is refused."
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "original": made.row,
-            "title": made.row.name,
-            "secret": made.secret,
-            "rotated": rotated,
-            "overlap_hours": OVERLAP_HOURS,
-            "done": reverse("admin:leads_partnerkey_change", args=[made.row.pk]),
+            "original": key,
+            "title": key.name,
+            "base": "admin/base_site.html",
+            "question": Question(
+                title=f"Take away the key {key.name}?",
+                words=[last_used(key.last_used_at), " ".join(filter(None, (what, told))), instead],
+                yes="Take away",
+                no="Keep it",
+                back=reverse("admin:leads_partnerkey_change", args=[key.pk]),
+                to=reverse("admin:leads_partnerkey_act", args=[key.pk]),
+                values={"action": "end"},
+            ),
         }
-        return TemplateResponse(request, "console/partner_key.html", context)
+        return TemplateResponse(request, "console/ask_page.html", context)
+
+
+def _rotate(request: HttpRequest, key: PartnerKey) -> None:
+    if refused := _refused(request.user, key.scopes):
+        messages.error(request, f"You may not do this yourself, so its secret isn’t yours to have: {SCOPES[refused]}.")
+        return
+    made = key_rotate(key)
+    record(request.user, key, f"Secret changed; the new one begins with {key.prefix}.")
+    secret_keep(request, key, made.secret, before=f"The one before works for another {OVERLAP_HOURS} hours.")
+
+
+def _end(request: HttpRequest, key: PartnerKey) -> None:
+    key_end(key)
+    record(request.user, key, "Taken away.")
+    messages.success(request, f"The key {key.name} opens nothing any more.")
+
+
+DEEDS = {"rotate": _rotate, "end": _end}
+
+
+def key_ended(key: PartnerKey) -> bool:
+    """Whether a key was taken away, or its time is over."""
+    return key.expires_at is not None and key.expires_at <= timezone.now()
 
 
 def key_badge(key: PartnerKey) -> SafeString:
     """Whether a key opens something, in a word."""
-    if key.expires_at is not None and key.expires_at <= timezone.now():
+    if key_ended(key):
         return badge("Ended", "off")
     if key.publisher is not None and not key.publisher.active:
         return badge("Publisher switched off", "off")

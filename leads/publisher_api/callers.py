@@ -58,7 +58,7 @@ async def keyed_campaign(request: Request) -> CampaignEntry:
     campaign = await catalog.campaign(request.params["campaign_id"])
     if campaign is None:
         raise answers.not_found()
-    if not campaign.opened_by(request.argument("apikey")):
+    if not await campaign.opened_by(request.argument("apikey")):
         raise answers.access_denied()
     await limits.count("calls", f"campaign:{campaign.id}")
     return campaign

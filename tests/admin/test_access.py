@@ -54,8 +54,8 @@ def test_a_publishers_key_is_shown_once_and_afterwards_only_its_ending(
     where = f"/admin/leads/publisher/{publisher.pk}/keys/"
     assert "No key yet" in text(browser_client.get(where))
 
-    response = browser_client.post(where, {"action": "issue"})
-    key = response.context["new_key"]
+    response = browser_client.post(where, {"action": "issue"}, follow=True)
+    key = response.context["secret"].value
     assert key in text(response)
     assert tokens_for_api_key(key) is not None
 
@@ -69,13 +69,19 @@ def test_a_publishers_key_is_shown_once_and_afterwards_only_its_ending(
         assert key[-4:] in shown
 
 
+def new_key(browser_client: Client, where: str, action: str) -> str:
+    """The key that the page shows after an action."""
+    value: str = browser_client.post(where, {"action": action}, follow=True).context["secret"].value
+    return value
+
+
 def test_a_rotated_key_works_on_for_a_day_and_one_taken_away_opens_nothing(
     browser_client: Client, campaign: Campaign
 ) -> None:
     publisher = Publisher.objects.get()
     where = f"/admin/leads/publisher/{publisher.pk}/keys/"
-    old = browser_client.post(where, {"action": "issue"}).context["new_key"]
-    new = browser_client.post(where, {"action": "rotate"}).context["new_key"]
+    old = new_key(browser_client, where, "issue")
+    new = new_key(browser_client, where, "rotate")
     assert tokens_for_api_key(old)
     assert tokens_for_api_key(new)
     assert "works until" in text(browser_client.get(where))
@@ -84,9 +90,45 @@ def test_a_rotated_key_works_on_for_a_day_and_one_taken_away_opens_nothing(
     assert tokens_for_api_key(new) is None
 
 
+def test_a_key_that_was_shown_is_not_made_again_by_loading_the_page_anew(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    publisher = Publisher.objects.get()
+    where = f"/admin/leads/publisher/{publisher.pk}/keys/"
+    response = browser_client.post(where, {"action": "issue"})
+    assert response.status_code == 302
+    kept = str(dict(browser_client.session))
+    assert f"new-secret-of-leads.publisher-{publisher.pk}" in kept
+    key = browser_client.get(where).context["secret"].value
+    assert key not in kept
+    assert browser_client.get(where).context["secret"] is None
+    assert publisher.api_keys.count() == 1
+    assert browser_client.post(where, {"action": "take"}).status_code == 404
+
+
+def test_whether_a_key_is_taken_away_is_asked_with_when_it_was_last_used(
+    browser_client: Client, campaign: Campaign
+) -> None:
+    publisher = Publisher.objects.get()
+    where = f"/admin/leads/publisher/{publisher.pk}/keys/"
+    key = new_key(browser_client, where, "issue")
+    row = publisher.api_keys.get()
+    ask = f"{where}?take_away={row.pk}"
+    assert f"take_away={row.pk}" in text(browser_client.get(where))
+    assert "No use of it is known" in text(browser_client.get(ask))
+    assert tokens_for_api_key(key) is not None
+    asked = browser_client.get(ask)
+    page = text(asked)
+    assert f"Take away the key of {publisher.name} that ends in {key[-4:]}?" in page
+    assert "It was last used on" in page
+    assert publisher.api_keys.exists()
+    browser_client.post(where, boxes(asked, "ask"))
+    assert not publisher.api_keys.exists()
+
+
 def test_a_campaigns_webhook_has_keys_of_its_own(browser_client: Client, campaign: Campaign) -> None:
     where = f"/admin/leads/campaign/{campaign.pk}/keys/"
-    key = browser_client.post(where, {"action": "issue"}).context["new_key"]
+    key = new_key(browser_client, where, "issue")
     assert campaign.api_keys.get().ending == key[-4:]
     assert f"ends in {key[-4:]}" in text(browser_client.get(f"/admin/leads/campaign/{campaign.pk}/settings/"))
 

@@ -40,7 +40,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 def add(client: Client, **given: Any) -> Any:
-    return client.post(f"{TARGETS}add/", {"name": "Chat room", "way": "email", "active": "on", **given})
+    return client.post(f"{TARGETS}add/", {"name": "Chat room", "way": "email", "active": "on", **given}, follow=True)
 
 
 def act(client: Client, target: NoticeTarget, action: str) -> Any:
@@ -113,6 +113,7 @@ def test_a_secret_is_changed_without_a_message_that_the_receiver_could_not_check
     target = NoticeTarget.objects.get()
     new = secret_on(act(browser_client, target, "rotate"))
     assert new != old
+    assert "Say first that the receiver has the new secret" in said(act(browser_client, target, "rotate"))
     for receiver.secret in (old, new):
         act(browser_client, target, "test")
         work(target)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import Group
 from django.test import Client
 
 from leads.models import Campaign, PartnerKey, Publisher, User
 from leads.partner_keys import key_issue, partner
-from tests.admin.pages import text
+from tests.admin.pages import boxes, text
 
 ADD = "/admin/leads/partnerkey/add/"
+
+
+def act(client: Client, row: PartnerKey, action: str) -> Any:
+    return client.post(f"/admin/leads/partnerkey/{row.pk}/act/", {"action": action}, follow=True)
 
 
 def test_a_key_is_made_shown_once_and_listed_by_how_it_begins(browser_client: Client, campaign: Campaign) -> None:
     publisher = Publisher.objects.get()
     response = browser_client.post(
-        ADD, {"name": "Acme’s CRM", "scopes": ["leads:read", "leads:write"], "publisher": publisher.pk, "campaign": ""}
+        ADD,
+        {"name": "Acme’s CRM", "scopes": ["leads:read", "leads:write"], "publisher": publisher.pk, "campaign": ""},
+        follow=True,
     )
-    secret = response.context["secret"]
+    secret = response.context["secret"].value
     assert secret in text(response)
     found = partner(secret)
     assert found is not None
@@ -37,12 +45,16 @@ def test_a_key_is_made_shown_once_and_listed_by_how_it_begins(browser_client: Cl
 def test_a_rotated_key_has_two_secrets_for_a_day_and_one_taken_away_opens_nothing(
     browser_client: Client, campaign: Campaign
 ) -> None:
-    first = browser_client.post(ADD, {"name": "CRM", "scopes": ["leads:read"]}).context["secret"]
+    given = {"name": "CRM", "scopes": ["leads:read"]}
+    first = browser_client.post(ADD, given, follow=True).context["secret"].value
     row = PartnerKey.objects.get()
-    second = browser_client.post(f"/admin/leads/partnerkey/{row.pk}/rotate/").context["secret"]
+    second = act(browser_client, row, "rotate").context["secret"].value
     assert partner(first)
     assert partner(second)
-    browser_client.post(f"/admin/leads/partnerkey/{row.pk}/end/")
+    asked = browser_client.get(f"/admin/leads/partnerkey/{row.pk}/end/")
+    assert "It was last used on" in text(asked)
+    assert partner(second)
+    browser_client.post(f"/admin/leads/partnerkey/{row.pk}/act/", boxes(asked, "ask"))
     assert partner(first) is None
     assert partner(second) is None
     history = text(browser_client.get(f"/admin/leads/partnerkey/{row.pk}/history/"))
@@ -56,7 +68,7 @@ def test_nobody_lets_a_key_do_what_they_may_not_do_themselves(client: Client, ca
     client.force_login(person)
     response = client.post(ADD, {"name": "All", "scopes": ["leads:read", "exports:read"]})
     assert "can’t let a key: Take leads along as files" in text(response)
-    assert client.post(ADD, {"name": "Some", "scopes": ["leads:read"]}).context["secret"]
+    assert client.post(ADD, {"name": "Some", "scopes": ["leads:read"]}, follow=True).context["secret"]
 
 
 def test_nobody_is_shown_a_new_secret_of_a_key_that_may_do_what_they_may_not(
@@ -66,9 +78,10 @@ def test_nobody_is_shown_a_new_secret_of_a_key_that_may_do_what_they_may_not(
     person = User.objects.create_user("kim", password="a-long-password-1", is_staff=True)
     person.groups.add(Group.objects.get(name="Account manager"))
     client.force_login(person)
-    response = client.post(f"/admin/leads/partnerkey/{row.pk}/rotate/", follow=True)
+    response = act(client, row, "rotate")
     assert "isn’t yours to have: Take leads along as files" in text(response)
     assert PartnerKey.objects.get(pk=row.pk).digest == row.digest
+    assert 'value="rotate"' not in text(response)
 
 
 def test_a_viewer_sees_no_keys(client: Client, campaign: Campaign) -> None:

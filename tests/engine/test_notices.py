@@ -29,6 +29,7 @@ from integrations.notices.mails import mails_due, mails_send
 from integrations.notices.targets import secret_rotate, secret_rotated, webhook_add, webhook_resume
 from integrations.notices.telling import notices_tell, steps_due, target_test
 from integrations.notices.watching import notices_look
+from integrations.webhooks.managed import SecretOverlap
 from leads.database import uuid7
 from leads.models import Campaign, Lead
 from tests.engine.client import Answer, Client
@@ -298,6 +299,8 @@ def test_while_its_secret_is_changed_a_webhook_is_signed_with_both(
         target_test(hook)
         all_round()
     assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
+    with pytest.raises(SecretOverlap):
+        secret_rotate(hook)
     secret_rotated(hook)
     receiver.secret = old
     target_test(hook)

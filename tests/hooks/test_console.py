@@ -38,7 +38,7 @@ def person(role: str) -> User:
 
 def add(browser: Browser, receiver: Receiver, **given: Any) -> Any:
     asked = {"name": "CRM", "url": f"http://{receiver.host}/in?key=k-4711", "events": ["lead.created"], **given}
-    return browser.post(f"{LIST}add/", asked)
+    return browser.post(f"{LIST}add/", asked, follow=True)
 
 
 def act(browser: Browser, action: str, **given: Any) -> Any:
@@ -109,6 +109,8 @@ def test_it_is_paused_switched_on_and_its_secret_changed_and_the_history_keeps_e
     assert "It is on" in said(act(browser, "resume"))
     receiver.secret = secret_on(act(browser, "rotate"))
     assert receiver.secret != old
+    assert "Say first that the receiver has the new secret" in said(act(browser, "rotate"))
+    assert Integration.objects.get().secrets["previous_secret"] == old
     assert "the old one and the new one until" in text(browser.get(f"{LIST}{Subscription.objects.get().pk}/change/"))
     assert "new secret alone" in said(act(browser, "rotated"))
     history = text(browser.get(f"{LIST}{Subscription.objects.get().pk}/history/"))

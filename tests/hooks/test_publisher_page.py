@@ -17,7 +17,7 @@ from integrations.webhooks.subscriptions import subscription_add
 from leads.models import Campaign, Flag, Lead, Publisher, PublisherLink, Subscription, User
 from leads.publisher_links import link_address, link_make
 from leads.status import FlagChange, leads_flag
-from tests.admin.pages import said, text
+from tests.admin.pages import boxes, said, text
 from tests.engine.test_webhooks import Receiver
 from tests.hooks.test_console import secret_on
 from tests.hooks.test_subscriptions import take_in
@@ -191,7 +191,9 @@ def test_its_people_add_a_webhook_test_it_and_change_its_secret(
     wrong = pats.post(WEBHOOKS, {"url": "http://example.com/", "events": ["lead.created"]})
     assert wrong.status_code == 422
     assert "must start with https" in text(wrong)
-    answer = pats.post(WEBHOOKS, {"url": f"http://{receiver.host}/in", "events": ["lead.created", "lead.flagged"]})
+    answer = pats.post(
+        WEBHOOKS, {"url": f"http://{receiver.host}/in", "events": ["lead.created", "lead.flagged"]}, follow=True
+    )
     receiver.secret = secret_on(answer)
     made = Subscription.objects.get()
     assert (made.publisher, made.personal_data, made.made_by) == (northbeam, False, "pat")
@@ -201,9 +203,20 @@ def test_its_people_add_a_webhook_test_it_and_change_its_secret(
     page = text(pats.get(WEBHOOKS))
     assert page.count("Arrived") == 2
     assert receiver.secret not in page
-    new = secret_on(pats.post(f"{WEBHOOKS}{made.pk}/", {"action": "rotate"}))
+    new = secret_on(pats.post(f"{WEBHOOKS}{made.pk}/", {"action": "rotate"}, follow=True))
     assert new != receiver.secret
-    pats.post(f"{WEBHOOKS}{made.pk}/", {"action": "remove"})
+    page = text(pats.get(WEBHOOKS))
+    assert new not in page
+    assert "My system has the new secret" in page
+    again = pats.post(f"{WEBHOOKS}{made.pk}/", {"action": "rotate"}, follow=True)
+    assert "Say first that the receiver has the new secret" in said(again)
+    pats.post(f"{WEBHOOKS}{made.pk}/", {"action": "rotated"})
+    made.integration.refresh_from_db()
+    assert made.integration.secrets == {"signing_secret": new}
+    asked = pats.get(f"{WEBHOOKS}{made.pk}/remove/")
+    assert "its messages, also those that wait, go with it" in text(asked)
+    assert "The last message was made on" in text(asked)
+    pats.post(f"{WEBHOOKS}{made.pk}/", boxes(asked, "ask"))
     assert "No webhook yet" in text(pats.get(WEBHOOKS))
 
 
@@ -219,8 +232,9 @@ def test_who_has_a_link_tests_a_webhook_now_and_then_and_changes_none(
     assert "many tests" in told[5]
     tell(made)
     assert len(receiver.seen) == 5
-    for action in ("rotate", "remove"):
+    for action in ("rotate", "rotated", "remove", "nothing"):
         assert browser.post(where, {"action": action}).status_code == 403
+    assert browser.get(f"{where}remove/").status_code == 403
     assert browser.post(WEBHOOKS, {"url": "https://example.com/", "events": ["lead.created"]}).status_code == 403
     assert re.search(r"Add a webhook", text(browser.get(WEBHOOKS))) is None
 

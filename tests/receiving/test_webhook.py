@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from leads.models import Campaign, CampaignPublisher, Lead
+from leads.models import ApiKey, Campaign, CampaignPublisher, Lead
 from tests.receiving.conftest import GOOD, Client
 from tests.receiving.test_publisher_api import INPUTS
 
@@ -125,3 +125,12 @@ def test_browsers_may_call_it_from_any_site(client: Client) -> None:
 def test_the_publisher_api_is_not_for_other_sites(client: Client) -> None:
     answer = requests.get(client.server + "/api/v2.4/publisher/fields/1", timeout=20)
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_when_the_campaign_s_key_was_last_used_is_known(client: Client) -> None:
+    keys = ApiKey.objects.filter(campaign=client.instance.campaign)
+    assert keys.get().last_used_at is None
+    client.get(f"{base(client)}/links", params={"apikey": "another-one"})
+    assert keys.get().last_used_at is None
+    client.get(f"{base(client)}/links")
+    assert keys.get().last_used_at is not None

@@ -29,6 +29,7 @@ from integrations.judging.arranging import (
 from integrations.judging.problems import jobs_problems
 from integrations.kit.jobs import Tab
 from integrations.models import Job, JobGroup
+from leads.admin.asking import Question
 from leads.history import Change, changed, record
 from leads.models import Campaign
 from leads.skin import TextInput
@@ -225,5 +226,6 @@ def _remove(
             remove()
         messages.success(request, f"“{name}” is removed.")
         return HttpResponseRedirect(back)
-    context = {"page": "remove", "job": unit, "words": words, "back": back}
+    question = Question(f"Remove “{unit.name}”?", [words], yes="Remove", no="Keep it", back=back)
+    context = {"page": "remove", "job": unit, "question": question}
     return model_admin.tab(request, campaign, "processr", context)  # type: ignore[no-any-return]
