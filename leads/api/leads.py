@@ -74,5 +74,5 @@ class LeadsView(APIView):
         responses=page_schema("LeadPage", LeadSerializer),
     )
     def get(self, request: Request) -> Response:
-        page = page_of(request, leads_found(request), settled=True, filters=list(LeadFilterSerializer().fields))
+        page = page_of(request, leads_found(request), filters=list(LeadFilterSerializer().fields))
         return Response(page.answered(LeadSerializer(page.rows, many=True).data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ class World:
     def __init__(self, portal: PortalProcess, key: str, path: str, database: str) -> None:
         self.partner = Partner(portal.url, key)
         self.path = path
+        self.database = database
         self.connection = psycopg.connect(database, autocommit=True)
 
     def count(self) -> int:
@@ -154,3 +156,78 @@ def test_whoever_follows_the_list_while_many_write_gets_every_lead_once(world: W
         seen = following.result()
     assert len(seen) == len(set(seen))
     assert set(sent) <= set(seen)
+
+
+# --- following a list while somebody has begun to write and is not done ---------------------------------------
+
+
+_LEAD = """
+INSERT INTO leads_lead (hash, campaign_id, publisher_id, form_id, form_version, "values", status)
+SELECT gen_random_uuid(), campaign_id, publisher_id, form_id, form_version, "values", status FROM leads_lead LIMIT 1 RETURNING id
+"""
+_KEY = """
+INSERT INTO leads_partnerkey (name, prefix, digest, scopes, publisher_id, made_by, created_at, earlier_prefix, earlier_digest)
+SELECT name, left(gen_random_uuid()::text, 16), gen_random_uuid()::text, scopes, publisher_id, made_by, clock_timestamp(), '', NULL
+FROM leads_partnerkey ORDER BY id LIMIT 1 RETURNING id
+"""
+
+
+class Follower:
+    """A client that reads a list, the oldest first, and goes on from where it was."""
+
+    def __init__(self, world: World, path: str) -> None:
+        self._partner, self._path = world.partner, path
+        self._cursor = ""
+
+    def new(self) -> list[int]:
+        """What it has not seen yet."""
+        found: list[int] = []
+        while True:
+            asked = {"cursor": self._cursor} if self._cursor else {"order": "oldest"}
+            page = self._partner.get(self._path, limit=500, **asked).json()
+            self._cursor = page["cursor"] or ""
+            if not page["data"]:
+                return found
+            found += [each["id"] for each in page["data"]]
+
+    def until(self, last: int) -> list[int]:
+        """What comes, up to this row."""
+        found: list[int] = []
+        give_up = time.monotonic() + 20
+        while last not in found:
+            found += self.new()
+            assert time.monotonic() < give_up, f"{last} never came, only {found}"
+        return found
+
+
+def made(connection: psycopg.Connection[Any], statement: str) -> int:
+    return int(connection.execute(statement).fetchall()[0][0])
+
+
+def test_whoever_follows_the_list_misses_no_lead_that_was_flagged_while_somebody_writes(world: World) -> None:
+    follower = Follower(world, "leads")
+    first, second = (world.partner.post(world.path, lead(name)).json()["id"] for name in ("flagged", "left"))
+    world.connection.execute("UPDATE leads_lead SET created_at = created_at - interval '1 minute'")
+    with psycopg.connect(world.database) as writing:
+        made(writing, _LEAD)
+        world.connection.execute("UPDATE leads_lead SET flag = 'valid' WHERE id = %s", [first])
+        assert follower.until(second)[-2:] == [first, second]
+        writing.rollback()
+
+
+@pytest.mark.parametrize(("path", "statement"), [("leads", _LEAD), ("keys", _KEY)])
+def test_whoever_follows_a_list_gets_the_rows_of_the_slower_of_two_writers_before_those_that_came_after(
+    world: World, path: str, statement: str
+) -> None:
+    follower = Follower(world, path)
+    with psycopg.connect(world.database) as quick, psycopg.connect(world.database) as slow:
+        made(quick, statement)
+        between = made(slow, statement)
+        after = made(quick, statement)
+        quick.commit()
+        # Longer than any row is held back for its own age.
+        world.connection.execute("SELECT pg_sleep(1.5)")
+        assert not {between, after} & set(follower.new())
+        slow.commit()
+        seen = follower.until(after)
+    assert seen[-2:] == [between, after]
