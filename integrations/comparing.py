@@ -20,13 +20,12 @@ from django.utils import timezone
 from integrations.kit.contract import ConnectorError, NoAnswer, Verdict
 from integrations.kit.registry import connectors
 from integrations.ledger import InForce, Word, says_the_same
+from integrations.look_ups import Asked, Asking
 from integrations.models import Delivery, DeliveryState, Integration, VerdictState
-from integrations.polling import Asked, Asking, polled_messages
+from integrations.polling import polled_messages
 from integrations.reconciliation import doubt_known, messages_store, verdicts_apply
 from leads.models import Flag, Lead
 
-# How long one look at a page of look-ups may take.
-PATIENCE_SECONDS = 20.0
 _SPAN = re.compile(r"(\d{1,4})\s*([hdw])\Z")
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1), "w": dt.timedelta(weeks=1)}
 
@@ -90,7 +89,7 @@ def deliveries_ask(integration: Integration, deliveries: Sequence[Delivery], ask
     """The client's word on those that it can be asked about; never raises. To be called outside of any transaction."""
     named = [delivery for delivery in deliveries if delivery.reference]
     try:
-        return (asking or Asking(integration)).ask(named, PATIENCE_SECONDS) if named else Asked()
+        return (asking or Asking(integration)).ask(named) if named else Asked()
     except (ConnectorError, NoAnswer) as error:
         return Asked(failed={delivery.pk: str(error) for delivery in named})
 

@@ -15,8 +15,8 @@ from integrations.comparing import (
     deliveries_compare,
     deliveries_to_compare,
 )
+from integrations.look_ups import Asked
 from integrations.models import Delivery, Integration
-from integrations.polling import Asked
 from leads import activity as activities
 from leads.activity import PREPARE_BATCH, ActivityError, Kind, items_add
 from leads.activity import Result as Came

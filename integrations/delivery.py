@@ -236,11 +236,12 @@ def integration_switch(integration: Integration, on: bool) -> int:
         integration.failures = 0
         integration.open_until = None
         integration.failing_since, integration.failing_told = None, 0
+        integration.polls_wait_until = None
         looked_at = on and find_connector(integration.connector).discover is not None
         integration.next_pull_at = next_pull_at(clock.now()) if looked_at else None
         integration.save(
             update_fields=["state", "state_reason", "failures", "open_until", "failing_since", "failing_told"]
-            + ["next_pull_at", "updated_at"]
+            + ["next_pull_at", "polls_wait_until", "updated_at"]
         )
         if on:
             # Whoever changed rows: what goes out now has a number.

@@ -15,7 +15,7 @@ from integrations.delivery import Wish, accepting, deliveries_add
 from integrations.erasing import deliveries_erase
 from integrations.gate import integration_reopen
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
-from integrations.reconciliation import first_poll_at
+from integrations.poll_times import first_poll_at
 from integrations.tracked_events.kept import lead_events_erase
 from integrations.webhooks.delivery_events import deliveries_changed
 from leads.activity import ActivityError

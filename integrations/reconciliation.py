@@ -22,9 +22,11 @@ from integrations.gate import integrations_recount
 from integrations.kit.contract import Verdict
 from integrations.kit.redaction import storable
 from integrations.ledger import BY_EVENT, UNDATED, InForce, Word, follow, last_word, says_the_same, word_of
-from integrations.models import Delivery, DeliveryState, StatusUpdate
+from integrations.models import Delivery, DeliveryState, Integration, StatusUpdate
+from integrations.poll_times import POLL_WEEKLY, first_poll_at, next_poll_at
 from integrations.reasons import Translations
 from integrations.webhooks.delivery_events import deliveries_changed, deliveries_told
+from leads import clock
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Flag, Lead
 from leads.models.lead import Via
@@ -35,10 +37,6 @@ APPLY_TASK = "integrations.apply_verdicts"
 BATCH = 500
 COMMENT_CHARS, RAW_CHARS = 2_000, 2_000
 CLOCK_SKEW = dt.timedelta(minutes=5)
-
-# Seconds after delivery at which a verdict is asked for; then once a day, as long as the campaign wants to know.
-POLL_SECONDS = (60, 300, 900, 3_600, 14_400)
-POLL_DAILY = 86_400
 
 # What is said of a delivery that is not recorded yet is kept, and looked for, so long and so much of it: anybody may call.
 EARLY_DAYS, EARLY_MOST = 90, 2_000
@@ -151,6 +149,8 @@ def _apply_batch() -> int:
                 "reason_code",
                 "comment",
                 "decided_at",
+                "delivered_at",
+                "next_poll_at",
             )
             .order_by("pk")
         }
@@ -166,15 +166,33 @@ def _apply_batch() -> int:
             update.state = applying.apply(update)
         changed = {update.delivery_id for update in updates if update.delivery_id in deliveries}
         update_rows(StatusUpdate, ["id"], ["state"], [(update.pk, update.state) for update in updates])
+        _polls_put_off(updates, deliveries)
         update_rows(
             Delivery,
             ["id"],
-            ["verdict", "reason_code", "comment", "decided_at"],
-            [(d.pk, d.verdict, d.reason_code, d.comment, d.decided_at) for d in deliveries.values() if d.pk in changed],
+            ["verdict", "reason_code", "comment", "decided_at", "next_poll_at"],
+            [
+                (d.pk, d.verdict, d.reason_code, d.comment, d.decided_at, d.next_poll_at)
+                for d in deliveries.values()
+                if d.pk in changed
+            ],
         )
         doubt_settle(applying.news)
         leads_flag(applying.flags)
     return len(updates)
+
+
+def _polls_put_off(updates: Iterable[StatusUpdate], deliveries: Mapping[int, Delivery]) -> None:
+    """Whoever has pushed a verdict is asked about it but seldom."""
+    told = {u.delivery_id for u in updates if u.via == StatusUpdate.Via.PUSHED and u.verdict in _SAID}
+    asked = [d for pk, d in deliveries.items() if pk in told and d.next_poll_at is not None]
+    if not asked:
+        return
+    now, after_s = clock.now(), POLL_WEEKLY * float(settings.SCHEDULE_FACTOR)
+    integrations = Integration.objects.filter(pk__in={d.integration_id for d in asked})
+    days = dict(integrations.values_list("pk", "campaign__verdict_days"))
+    for d in asked:
+        d.next_poll_at = next_poll_at(d.delivered_at or now, now, days[d.integration_id], after_s=after_s)
 
 
 def _history(updates: Iterable[StatusUpdate], deliveries: Mapping[int, Delivery]) -> dict[int, list[Word]]:
@@ -297,24 +315,6 @@ def _arrived(deliveries: QuerySet[Delivery], **said: Any) -> int:
         count = deliveries.update(state=DeliveryState.DELIVERED, next_try_at=None, lease_until=None, **said)
         deliveries_changed(told)
     return count
-
-
-def first_poll_at(delivered_at: dt.datetime) -> dt.datetime | None:
-    """When to ask for the verdict on a delivery for the first time; None where polling is switched off."""
-    if not settings.VERDICT_POLLING:
-        return None
-    return delivered_at + dt.timedelta(seconds=POLL_SECONDS[0] * settings.SCHEDULE_FACTOR)
-
-
-def next_poll_at(delivered_at: dt.datetime, now: dt.datetime, verdict_days: int) -> dt.datetime | None:
-    """When to ask again: 1, 5, 15 minutes, 1 and 4 hours after delivery, then daily; None when the window has ended."""
-    if not settings.VERDICT_POLLING:
-        return None
-    factor = settings.SCHEDULE_FACTOR
-    age = (now - delivered_at).total_seconds()
-    wait = next((s * factor - age for s in POLL_SECONDS if s * factor > age), POLL_DAILY * factor)
-    when = now + dt.timedelta(seconds=wait)
-    return when if when <= delivered_at + dt.timedelta(days=verdict_days) else None
 
 
 def deliveries_by_key(keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, str]]:

@@ -15,7 +15,8 @@ from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
 from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
 from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
 from integrations.models import Attempt, Delivery, DeliveryState, Integration
-from integrations.reconciliation import doubt_settle, first_poll_at
+from integrations.poll_times import first_poll_at
+from integrations.reconciliation import doubt_settle
 from integrations.runner import Finished
 from integrations.standing import Standing
 from integrations.webhooks.delivery_events import deliveries_changed

@@ -40,6 +40,18 @@ class BudgetSpent(ConnectorError):
     """The budget of calls to a host is spent for now: nothing was sent, and nothing is wrong."""
 
 
+class LaneSpent(BudgetSpent):
+    """What is spent is only the part of the budget that calls of this sort may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The part of a narrow budget (not that of all calls) that calls of one sort keep to, so that others find the rest."""
+
+    name: str
+    share: float
+
+
 class NotBegun(Exception):
     """The flow was called off before its first request: nothing was sent."""
 
@@ -50,8 +62,9 @@ class _WithinBudget:
     # Room for what people and other software send with the same credential.
     SHARE = 0.95
 
-    def __init__(self, session: Session, connector: Connector, host: str) -> None:
+    def __init__(self, session: Session, connector: Connector, host: str, lane: Lane | None = None) -> None:
         self._session = session
+        self._lane = lane
         # The narrower ones first: a call that one of them forbids takes nothing from the budget of all calls.
         self._budgets = sorted(connector.manifest.budgets, key=lambda budget: budget.name == "call")
         self._host = host
@@ -60,11 +73,19 @@ class _WithinBudget:
         for budget in self._budgets:
             if budget.name in ("call", request.budget):
                 limit = int(budget.calls * self.SHARE)
-                wait = await limits.take(f"budget:{self._host}:{budget.name}", limit, budget.seconds)
-                if wait > 0:
-                    words = f"{self._host} takes no more calls from us for {round(wait)} seconds."
-                    raise BudgetSpent(words, passing=True, after_s=wait)
+                # Where the schedule runs faster, so does the client's time.
+                window = budget.seconds * float(settings.SCHEDULE_FACTOR)
+                if self._lane is not None and budget.name != "call":
+                    part = f"{budget.name}:{self._lane.name}"
+                    await self._take(part, int(limit * self._lane.share), window, LaneSpent)
+                await self._take(budget.name, limit, window, BudgetSpent)
         return await self._session.send(request)
+
+    async def _take(self, name: str, limit: int, window: float, spent: type[BudgetSpent]) -> None:
+        wait = await limits.take(f"budget:{self._host}:{name}", limit, window)
+        if wait > 0:
+            words = f"{self._host} takes no more calls from us for {round(wait)} seconds."
+            raise spent(words, passing=True, after_s=wait)
 
 
 class HostLine:
@@ -152,12 +173,14 @@ class Runner(Generic[T]):
         key: Hashable = None,
         on_end: Callable[[], None] | None = None,
         may_begin: Callable[[], bool] = lambda: True,
+        lane: Lane | None = None,
     ) -> None:
         self._connector = connector
         self._host = host
         self._key = key
         self._on_end = on_end
         self._may_begin = may_begin
+        self._lane = lane
         self._finished: queue.SimpleQueue[Finished[T]] = queue.SimpleQueue()
         self._runtime = runtime()
         self._halted = False
@@ -224,7 +247,7 @@ class Runner(Generic[T]):
             flow.close()
             end.error = NotBegun()
             return
-        session = _WithinBudget(self._runtime.open_session(), self._connector, self._host)
+        session = _WithinBudget(self._runtime.open_session(), self._connector, self._host, self._lane)
         end.started_at = timezone.now()
         clock = time.monotonic()
         try:

@@ -30,7 +30,7 @@ from integrations.kit.mapping import MappingProblem, compile_rows
 from integrations.kit.registry import connector as find_connector
 from integrations.mapping import leads_facts, mapping_rows
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
-from integrations.reconciliation import first_poll_at
+from integrations.poll_times import first_poll_at
 from leads.database import uuid7
 from leads.forms import FieldSpec, clean, compile_form
 from leads.intake import LeadRow, leads_insert

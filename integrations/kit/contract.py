@@ -42,7 +42,7 @@ class ConnectorError(Exception):
 
 
 class NotKnown(ConnectorError):
-    """From poll(): the client does not know this lead, now or later."""
+    """From poll(): the client answers, and says that it does not know this lead."""
 
 
 class NoAnswer(Exception):

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from integrations import polling
+from integrations import look_ups
 from integrations.bulk import activity_work
 from integrations.comparing import since_parsed
 from integrations.comparison import comparison_sentence, comparison_start
@@ -121,7 +121,7 @@ def fifteen_delivered_and_room_for_ten_look_ups(
 ) -> None:
     budgets = (Budget("call", 3_800, 300.0), Budget("result", 11, 300.0))
     small = replace(CONNECTOR, manifest=replace(CONNECTOR.manifest, budgets=budgets))
-    monkeypatch.setattr(polling, "find_connector", lambda slug: small)
+    monkeypatch.setattr(look_ups, "find_connector", lambda slug: small)
     for _ in range(15):
         lead()
     leads_process()

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from integrations.delivery import leases_expire
 from integrations.dispatch import integration_deliver
 from integrations.kit.contract import Verdict, VerdictState
+from integrations.look_ups import Asking
 from integrations.models import Delivery, Integration, StatusUpdate
+from integrations.poll_times import next_poll_at
 from integrations.polling import integration_poll
 from integrations.processr import changes_hand_over, leads_process
 from integrations.reconciliation import (
     Message,
     about_reference,
     messages_store,
-    next_poll_at,
     updates_match,
     verdicts_apply,
 )
@@ -318,7 +319,38 @@ def test_one_lead_that_the_client_lost_does_not_stop_the_others(
     integration_poll(integration.pk)
     verdicts_apply()
     assert Lead.objects.filter(flag="valid").count() == 2
-    assert Delivery.objects.get(reference="1").next_poll_at is None
+    again_at = Delivery.objects.get(reference="1").next_poll_at
+    assert again_at is not None
+    assert dt.timedelta(hours=23) < again_at - timezone.now() <= dt.timedelta(days=1)
+
+
+def test_a_lead_that_the_client_does_not_know_is_asked_about_as_long_as_the_campaign_wants_to_know(
+    delivery: Delivery, integration: Integration, client: Client
+) -> None:
+    client.results[delivery.reference] = Answer(404, {"code": 404, "message": "Lead not found"})
+    Delivery.objects.update(next_poll_at=timezone.now(), delivered_at=timezone.now() - dt.timedelta(days=89, hours=1))
+    integration_poll(integration.pk)
+    assert Delivery.objects.get().next_poll_at is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404, {"code": 404, "message": "Publisher not found"}),
+        Answer(404, b"<!doctype html><title>Not Found</title>", {"Content-Type": "text/html"}),
+    ],
+    ids=["the publisher is not known", "a page of something in between"],
+)
+def test_a_404_that_says_nothing_of_the_lead_leaves_its_look_ups_as_they_were(
+    delivery: Delivery, integration: Integration, client: Client, answer: Answer
+) -> None:
+    client.results[delivery.reference] = answer
+    delivered_at = timezone.now() - dt.timedelta(minutes=2)
+    Delivery.objects.update(next_poll_at=timezone.now(), delivered_at=delivered_at)
+    integration_poll(integration.pk)
+    assert Delivery.objects.get().next_poll_at == delivered_at + dt.timedelta(minutes=5)
+    asked = Asking(integration).ask([Delivery.objects.get()])
+    assert (set(asked.blocked), asked.unknown) == ({delivery.pk}, {})
 
 
 def test_a_lead_is_asked_for_again_after_the_client_s_campaign_was_paused(

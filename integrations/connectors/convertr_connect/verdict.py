@@ -8,7 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from integrations.connectors.convertr_connect.instance import host, password_expired, refusal, result_url
+from integrations.connectors.convertr_connect.instance import (
+    host,
+    password_expired,
+    publisher_unknown,
+    refusal,
+    result_url,
+)
 from integrations.connectors.convertr_connect.manifest import VERDICT_WORDS
 from integrations.kit.answers import is_passing, plain_text, said
 from integrations.kit.contract import Call, ConnectorError, Flow, NotKnown, Request, Response, Verdict, VerdictState
@@ -36,7 +42,7 @@ def verdict_of(call: Call, response: Response) -> Verdict:
     if status == 202:
         return Verdict("pending")
     if status in (404, 410):
-        raise NotKnown("The client's instance no longer knows this lead, so its result can't be asked for.")
+        raise _not_found(call, response)
     if status in (401, 403) or is_passing(status) or password_expired(response):
         raise refusal(call, response)
     if status != 200:
@@ -45,10 +51,25 @@ def verdict_of(call: Call, response: Response) -> Verdict:
         )
     if response.cut:
         raise ConnectorError(f"{host(call)} broke off in the middle of the lead's result.", passing=True)
-    if "html" in response.headers.get("content-type", "").lower() or response.body.lstrip()[:1] == b"<":
+    if _is_page(response):
         # A log-in or maintenance page is no reason to call a lead invalid.
         raise ConnectorError(f"{host(call)} answered with a web page instead of the lead's result.", passing=True)
     return _read(response)
+
+
+def _not_found(call: Call, response: Response) -> ConnectorError:
+    """Facts, section 7: a wrong publisher is a 404 too, and so is the page of whatever answers while the client deploys."""
+    if publisher_unknown(response):
+        return refusal(call, response)
+    if _is_page(response):
+        return ConnectorError(
+            f"{host(call)} answered with a web page instead of the lead's result ({response.status})."
+        )
+    return NotKnown("The client's instance does not know this lead, so its result can't be asked for.")
+
+
+def _is_page(response: Response) -> bool:
+    return "html" in response.headers.get("content-type", "").lower() or response.body.lstrip()[:1] == b"<"
 
 
 def _read(response: Response) -> Verdict:
