@@ -92,12 +92,13 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """What the services will say of it: each word at its box."""
         found: dict[str, Any] = super().clean() or {}
-        publisher = found.get("publisher") or self.instance.publisher
         for error in subscription_problems(
             name=found.get("name") or "",
             url=found.get("url") or "",
             events=found.get("events") or (),
-            publisher_bound=publisher is not None,
+            publisher=found.get("publisher") or self.instance.publisher,
+            campaign=found.get("campaign") or self.instance.campaign,
+            new=self.instance.pk is None,
         ):
             self.add_error(error.field or None, error.message)
         return found

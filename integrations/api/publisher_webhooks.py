@@ -113,7 +113,7 @@ def _add(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "url": request.POST.get("url", ""),
         "events": request.POST.getlist("events"),
     }
-    problems = subscription_problems(**asked, publisher_bound=True)
+    problems = subscription_problems(**asked, publisher=visitor.publisher)
     if not problems:
         try:
             made, secret = subscription_add(**asked, publisher=visitor.publisher, made_by=request.user.get_username())

@@ -5,7 +5,7 @@ are sent is the engine's.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -79,9 +79,7 @@ def subscription_add(
     )
     _check_url(url)
     with transaction.atomic():
-        twins = Subscription.objects.filter(publisher=publisher, campaign=campaign, removed_at=None)
-        if twins.count() >= MOST_IN_A_SCOPE:
-            raise SubscriptionError(f"There are {MOST_IN_A_SCOPE} webhooks already: remove one first.")
+        _check_room(publisher, campaign)
         subscription.save()
         _, secret = webhooks.webhook_make(
             f"Webhook {subscription.name}", url, subscription=subscription, until_taken=True
@@ -253,15 +251,24 @@ def _forget(subscription: Subscription, until: dt.datetime) -> None:
 
 
 def subscription_problems(
-    *, name: str, url: str, events: Collection[str], publisher_bound: bool
+    *,
+    name: str,
+    url: str,
+    events: Collection[str],
+    publisher: Publisher | None = None,
+    campaign: Campaign | None = None,
+    new: bool = True,
 ) -> list[SubscriptionError]:
-    """What is wrong with what somebody wants, all of it at once; nothing is written."""
-    found = []
-    for check in (
+    """What is wrong with what somebody wants, all of it at once; nothing is written. `new`: it is one more."""
+    checks: list[Callable[[], object]] = [
         lambda: _name(name, url),
         lambda: _check_url(url),
-        lambda: _events(events, publisher_bound=publisher_bound),
-    ):
+        lambda: _events(events, publisher_bound=publisher is not None),
+    ]
+    if new:
+        checks.append(lambda: _check_room(publisher, campaign))
+    found = []
+    for check in checks:
         try:
             check()
         except SubscriptionError as error:
@@ -290,6 +297,12 @@ def _events(events: Collection[str], *, publisher_bound: bool) -> list[str]:
         words = f"A publisher’s webhook is told of {', '.join(sorted(OF_PUBLISHERS))}, and not of {closed[0].value}."
         raise SubscriptionError(words, "events")
     return [each.value for each in wanted]
+
+
+def _check_room(publisher: Publisher | None, campaign: Campaign | None) -> None:
+    twins = Subscription.objects.filter(publisher=publisher, campaign=campaign, removed_at=None)
+    if twins.count() >= MOST_IN_A_SCOPE:
+        raise SubscriptionError(f"There are {MOST_IN_A_SCOPE} webhooks already: remove one first.")
 
 
 def _check_url(url: str) -> None:

@@ -37,7 +37,10 @@ class DaysFilter(RangeDateFilter):  # type: ignore[misc]
 def days_between(asked: Mapping[str, Any], name: str) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The first moment of the day name_from, and the first one after the day name_to; None where none is given."""
     first, last = _day(asked.get(f"{name}_from")), _day(asked.get(f"{name}_to"))
-    return first, last + dt.timedelta(days=1) if last else None
+    try:
+        return first, last + dt.timedelta(days=1) if last else None
+    except OverflowError:
+        return first, None  # nothing is after the last day that there is
 
 
 def _day(text: Any) -> dt.datetime | None:

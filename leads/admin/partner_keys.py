@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,6 +50,13 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         if refused := _refused(self.person, [scope for scope in scopes if scope not in had]):
             raise forms.ValidationError(f"You may not do this yourself, so you can’t let a key: {SCOPES[refused]}.")
         return scopes
+
+    def clean_expires_at(self) -> dt.datetime | None:
+        ends: dt.datetime | None = self.cleaned_data["expires_at"]
+        # A key that has ended keeps its end when another box is changed.
+        if ends is not None and ends <= timezone.now() and "expires_at" in self.changed_data:
+            raise forms.ValidationError("This time has passed already. To end a key now, take it away.")
+        return ends
 
 
 def _refused(person: Any, scopes: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 
 from leads.admin.badges import SHAPES, badge, short
 from leads.admin.lead_events import lead_events_form
+from leads.history import record
 from leads.models import Campaign, Event, PersonEvent, Source
 from leads.rights import masked, masked_email, may_see_personal_data
 from leads.skin import ModelAdmin
@@ -66,6 +67,7 @@ def source_add(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         messages.error(request, "Give it a name." if not name else f"There is a source named {name} already.")
         return HttpResponseRedirect(reverse("admin:leads_campaign_sources", args=[campaign.pk]))
     made = Source.objects.create(campaign=campaign, name=name)
+    record(request.user, made, [{"added": {}}])
     return HttpResponseRedirect(reverse("admin:leads_source_change", args=[made.pk]))
 
 

@@ -112,6 +112,7 @@ def test_leads_are_filtered_by_what_became_of_them(
         alone.pk,
     }
     assert found(created_at_to="2001-01-01") == set()
+    assert found(created_at_to="9999-12-31") == found()
 
 
 def test_a_leads_page_tells_its_way_from_received_to_the_last_verdict(

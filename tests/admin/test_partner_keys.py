@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from leads.models import Campaign, PartnerKey, Publisher, User
-from leads.partner_keys import key_issue, partner
+from leads.partner_keys import key_end, key_issue, partner
 from tests.admin.pages import boxes, text
 
 ADD = "/admin/leads/partnerkey/add/"
@@ -82,6 +82,19 @@ def test_nobody_is_shown_a_new_secret_of_a_key_that_may_do_what_they_may_not(
     assert "isn’t yours to have: Take leads along as files" in text(response)
     assert PartnerKey.objects.get(pk=row.pk).digest == row.digest
     assert 'value="rotate"' not in text(response)
+
+
+def test_a_key_that_would_have_ended_already_is_refused_at_its_box(browser_client: Client, campaign: Campaign) -> None:
+    past = {"expires_at_0": "2020-01-01", "expires_at_1": "12:00"}
+    response = browser_client.post(ADD, {"name": "CRM", "scopes": ["leads:read"], **past})
+    assert "passed already" in str(response.context["adminform"].form.errors["expires_at"])
+    row = key_issue(name="CRM", scopes=["leads:read"], made_by="sam").row
+    key_end(row)
+    where = f"/admin/leads/partnerkey/{row.pk}/change/"
+    browser_client.post(where, {**boxes(browser_client.get(where), "partnerkey_form"), "name": "Old CRM"})
+    ended = PartnerKey.objects.get()
+    assert (ended.name, ended.scopes) == ("Old CRM", ["leads:read"])
+    assert ended.expires_at is not None
 
 
 def test_a_viewer_sees_no_keys(client: Client, campaign: Campaign) -> None:

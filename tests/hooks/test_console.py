@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
 from integrations.models import Delivery, Integration
+from integrations.webhooks.subscriptions import MOST_IN_A_SCOPE
 from leads.models import Campaign, Subscription, User
 from portal.roles import ACCOUNT_MANAGER, VIEWER
 from tests.admin.pages import said, text
@@ -79,6 +80,19 @@ def test_what_is_wrong_stands_at_its_box_and_nothing_is_made(
     assert "must start with https" in str(errors["url"])
     assert "not of delivery.held" in str(errors["events"])
     assert not Subscription.objects.exists()
+
+
+def test_one_webhook_too_many_is_refused_in_the_form(browser: Browser, campaign: Campaign, receiver: Receiver) -> None:
+    for _ in range(MOST_IN_A_SCOPE):
+        add(browser, receiver)
+    answer = add(browser, receiver)
+    assert "remove one first" in str(answer.context["adminform"].form.non_field_errors())
+    assert Subscription.objects.count() == MOST_IN_A_SCOPE
+    add(browser, receiver, campaign=campaign.pk)
+    kept = Subscription.objects.earliest("pk")
+    asked = {"name": "CRM 1", "url": f"http://{receiver.host}/", "events": ["lead.judged"]}
+    assert browser.post(f"{LIST}{kept.pk}/change/", asked).status_code == 302
+    assert Subscription.objects.count() == MOST_IN_A_SCOPE + 1
 
 
 def test_messages_are_sent_again_one_or_all_that_failed(

@@ -55,6 +55,8 @@ def test_a_source_is_added_on_its_campaigns_page_and_has_a_key_and_a_snippet(man
     assert len(made.write_key) == 32
     assert made.write_key in text
     assert f"/t/{made.write_key}.js" in text
+    history = manager.get(f"/admin/leads/source/{made.pk}/history/").context["entries"]
+    assert [(entry.who, [line.done for line in entry.lines]) for entry in history] == [("erin", ["made"])]
     assert "Web shop" in manager.get(tab).content.decode()
     assert b"already" in manager.post(tab, {"name": "Web shop"}, follow=True).content
     assert Source.objects.count() == 2
