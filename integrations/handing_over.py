@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, When
-from django.utils import timezone
 
 from integrations.delivery import Wish, accepting, deliveries_add
 from integrations.erasing import deliveries_erase
@@ -18,6 +17,7 @@ from integrations.models import Delivery, DeliveryState, Integration, Integratio
 from integrations.poll_times import first_poll_at
 from integrations.tracked_events.kept import lead_events_erase
 from integrations.webhooks.delivery_events import deliveries_changed
+from leads import clock
 from leads.activity import ActivityError
 from leads.bulk import Action, Found, Params, Row
 from leads.database import insert_rows, update_rows, uuid7
@@ -157,7 +157,7 @@ class _Marking(_AtIntegrations):
                 else:
                     added.append(
                         (uuid7(), integration.pk, Delivery.Kind.LEAD, row["pk"], row["testing"], self.state, reason)
-                        + (None, timezone.now())
+                        + (None, clock.now())
                     )
         update_rows(Delivery, ["id"], ["state", "reason", "next_try_at", "delivered_at", "next_poll_at"], changed)
         made = insert_rows(
@@ -176,7 +176,7 @@ class _Marking(_AtIntegrations):
         return notes
 
     def _marked(self, delivery: Delivery, reason: str) -> tuple[Any, ...]:
-        now = timezone.now()
+        now = clock.now()
         return (self.state, reason, None, now, first_poll_at(now) if delivery.reference else None)
 
 

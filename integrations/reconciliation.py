@@ -156,9 +156,11 @@ def _apply_batch() -> int:
         }
         leads = {
             lead.pk: lead
-            for lead in Lead.objects.filter(pk__in={d.lead_id for d in deliveries.values() if d.lead_id}).only(
-                "flag", "reason_code", "comment", "flagged_at", "flagged_by"
-            )
+            # Locked: a newer flag that is being written elsewhere is waited for, and seen.
+            for lead in Lead.objects.select_for_update()
+            .filter(pk__in={d.lead_id for d in deliveries.values() if d.lead_id})
+            .only("flag", "reason_code", "comment", "flagged_at", "flagged_by")
+            .order_by("pk")
         }
         table = Translations({d.integration_id for d in deliveries.values()})
         applying = _Applying(deliveries, leads, table, _history(updates, deliveries))
@@ -292,7 +294,7 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
     unsure = Delivery.objects.filter(
         pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state__in=_UNSURE, verdict__in=_SAID
     )
-    settled = _arrived(unsure, reason="The client's verdict shows that it arrived.", delivered_at=timezone.now())
+    settled = _arrived(unsure, reason="The client's verdict shows that it arrived.", delivered_at=clock.now())
     if settled:
         integrations_recount(delivery_ids)
     return settled
@@ -300,7 +302,7 @@ def doubt_settle(delivery_ids: Collection[int]) -> int:
 
 def doubt_known(delivery_ids: Iterable[int]) -> int:
     """Deliveries in doubt that the client, asked by its own id, knows: they are delivered. How many that were."""
-    now = timezone.now()
+    now = clock.now()
     unsure = Delivery.objects.filter(pk__in=list(delivery_ids), kind=Delivery.Kind.LEAD, state=DeliveryState.UNKNOWN)
     reason = "The client was asked, and knows it."
     return _arrived(unsure, reason=reason, delivered_at=now, next_poll_at=first_poll_at(now))
@@ -354,7 +356,7 @@ def early_full() -> bool:
 
 
 def _early() -> QuerySet[StatusUpdate]:
-    since = timezone.now() - dt.timedelta(days=EARLY_DAYS)
+    since = clock.now() - dt.timedelta(days=EARLY_DAYS)
     return StatusUpdate.objects.filter(
         state=StatusUpdate.State.UNMATCHED, about__gt="", received_at__gte=since
     ).order_by("id")
@@ -392,7 +394,7 @@ def _by_reference(wanted: Mapping[str, list[int]]) -> dict[int, int]:
         integration, _, reference = name.partition(":")
         by_integration.setdefault(int(integration), {})[reference] = pks
     found: dict[int, int] = {}
-    since = timezone.now() - dt.timedelta(hours=1)
+    since = clock.now() - dt.timedelta(hours=1)
     for integration_id, references in by_integration.items():
         recent = Delivery.objects.filter(
             integration=integration_id, delivered_at__gte=since, reference__in=list(references)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import queue
 import threading
@@ -14,26 +15,30 @@ from typing import Any, Generic, TypeVar
 
 import uvloop
 from django.conf import settings
-from django.utils import timezone
 
 from integrations.kit.contract import Connector, ConnectorError, Flow, Request, Response, Token
 from integrations.kit.flow import Exchange, run_async
 from integrations.kit.http import Session
-from leads import limits
+from leads import clock, limits
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Finished(Generic[T]):
-    """A flow that ended: its value, or what it raised; what was said on the wire (redacted); when and how long (ms)."""
+    """A flow that ended: its value, or what it raised; what was said on the wire (redacted); how long it took (ms)."""
 
     value: Any = None
     error: Exception | None = None
     log: list[Exchange] = field(default_factory=list)
-    started_at: Any = field(default_factory=timezone.now)
+    begun: float = field(default_factory=time.monotonic)
     took_ms: int = 0
     job: T = None  # type: ignore[assignment]
+
+    @property
+    def started_at(self) -> dt.datetime:
+        """When it began by the clock that all go by. Not to be asked on the loop: that clock may ask the database."""
+        return clock.now() - dt.timedelta(seconds=time.monotonic() - self.begun)
 
 
 class BudgetSpent(ConnectorError):
@@ -248,13 +253,12 @@ class Runner(Generic[T]):
             end.error = NotBegun()
             return
         session = _WithinBudget(self._runtime.open_session(), self._connector, self._host, self._lane)
-        end.started_at = timezone.now()
-        clock = time.monotonic()
+        end.begun = time.monotonic()
         try:
             end.value = await run_async(flow, session, end.log)
         except Exception as error:  # noqa: BLE001  each flow fails for itself; the caller reads the error
             end.error = error
-        end.took_ms = int((time.monotonic() - clock) * 1000)
+        end.took_ms = int((time.monotonic() - end.begun) * 1000)
 
     async def _log_in(self, job: T, credential: str, flow: Flow[Token]) -> None:
         end: Finished[T] = Finished(job=job)

@@ -31,6 +31,7 @@ from integrations.kit.registry import connector as find_connector
 from integrations.mapping import leads_facts, mapping_rows
 from integrations.models import Attempt, Delivery, DeliveryState, Integration, IntegrationState
 from integrations.poll_times import first_poll_at
+from leads import clock
 from leads.database import uuid7
 from leads.forms import FieldSpec, clean, compile_form
 from leads.intake import LeadRow, leads_insert
@@ -69,7 +70,7 @@ def test_lead_send(integration: Integration, lead: Lead | Mapping[str, str], by:
     if not isinstance(row, LeadRow):
         return TestAnswer(None, row)
     lead_id, delivery = _received(integration, row, by)
-    started_at, clock, log = timezone.now(), time.monotonic(), list[Exchange]()
+    started_at, begun, log = clock.now(), time.monotonic(), list[Exchange]()
     try:
         payload = _payload(integration, delivery)
     except MappingProblem as problem:
@@ -77,7 +78,7 @@ def test_lead_send(integration: Integration, lead: Lead | Mapping[str, str], by:
         _write_down(connector, delivery, outcome, problems)
         return TestAnswer(None, problems, lead_id, delivery.pk)
     outcome = _answer(integration, connector, delivery, payload, log)
-    took_ms = int((time.monotonic() - clock) * 1000)
+    took_ms = int((time.monotonic() - begun) * 1000)
     exchanges = tuple(exchange.as_dict() for exchange in log)
     with transaction.atomic():
         _write_down(connector, delivery, outcome, outcome.problems)
@@ -191,7 +192,7 @@ def _write_down(
     connector: Connector, delivery: Delivery, outcome: Outcome, problems: tuple[tuple[str, str], ...]
 ) -> None:
     """The delivery as it ends. What decided nothing is given up: a test that goes out hours later surprises everybody."""
-    now = timezone.now()
+    now = clock.now()
     states = {
         OutcomeKind.DELIVERED: DeliveryState.DELIVERED,
         OutcomeKind.REFUSED: DeliveryState.REFUSED,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from leads import clock
 from leads.database import insert_rows, update_rows, uuid7
 from leads.forms import email_key, email_names
 from leads.models import Field, Flag, Happening, Held, Lead, LeadChange, LeadKey
@@ -106,7 +106,7 @@ def leads_flag(changes: Mapping[int, FlagChange]) -> set[int]:
 
 
 def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
-    now = timezone.now()
+    now = clock.now()
     leads = (
         Lead.objects.select_for_update()
         .filter(pk__in=list(changes))
@@ -156,7 +156,7 @@ def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]
     `tell` says for each lead whether its instance of origin has asked to be told; it is told of an invalid one at once, and
     reads the others as lead results. To be called inside the transaction that queues what follows from it.
     """
-    now = timezone.now()
+    now = clock.now()
     plain = [(pk, j.status, list(j.failed_jobs), now) for pk, j in judgements.items() if j.is_plain]
     update_rows(Lead, ["id"], ["status", "failed_jobs", "processed_at"], plain)
     wide = [(pk, *_judged_cells(j), 1, now) for pk, j in judgements.items() if not j.is_plain]
@@ -172,9 +172,10 @@ def leads_judge_again(
     """Record what the Processr made of leads that were judged before (lead id to judgement), because a person wants it.
 
     `before` has the leads as they were, locked; `released` are those that go out by this, and did not before. In the caller's
-    transaction. The instance that a lead came from is told where it became invalid, or is not any more.
+    transaction. The instance that a lead came from is told where it became invalid, or is not any more; not where a flag
+    stands, which outranks the status (facts, section 8).
     """
-    now = timezone.now()
+    now = clock.now()
     rows = [
         (pk, *_judged_cells(j), min(before[pk].judgements + 1, 32_767))
         + (now if pk in released else before[pk].released_at,)
@@ -183,10 +184,11 @@ def leads_judge_again(
     update_rows(Lead, ["id"], [*_JUDGED, "judgements", "released_at"], rows)
     invalid = Status.INVALID
     turned = {pk: j for pk, j in judgements.items() if (j.status == invalid) != (before[pk].status == invalid)}
-    decided = {pk for pk, j in turned.items() if j.status in (Status.VALID, invalid)}
+    news = {pk: j for pk, j in turned.items() if not before[pk].flag}
+    decided = {pk for pk, j in news.items() if j.status in (Status.VALID, invalid)}
     tell = {pk: pk in decided and bool(lead.sync_subdomain and lead.sync_token) for pk, lead in before.items()}
     event_ids = _judged_history(judgements, tell, now, by=by, always=True)
-    leads_changed(_invalidated({pk: j for pk, j in turned.items() if not before[pk].flag}, event_ids, now))
+    leads_changed(_invalidated(news, event_ids, now))
     _judged_told(judgements, event_ids)
 
 
@@ -195,9 +197,9 @@ def leads_decide(decisions: Mapping[int, Decision]) -> set[int]:
     were still held.
 
     A lead in Caution that a person accepts is valid from then on. What goes out is queued by the caller. The instance that a
-    lead came from is told of what became valid or invalid.
+    lead came from is told of what became valid or invalid, but where a flag stands, which outranks that.
     """
-    now = timezone.now()
+    now = clock.now()
     leads = {
         lead.pk: lead
         for lead in Lead.objects.select_for_update(of=("self",))
@@ -227,7 +229,7 @@ def leads_decide(decisions: Mapping[int, Decision]) -> set[int]:
         kind = LeadChange.Kind.RELEASED if pk in out else LeadChange.Kind.JUDGED
         via = Via.ADMIN if decision.by else Via.PROCESSR
         # It may have been told of one that was invalid before.
-        tell = status[pk] != lead.status and bool(lead.sync_subdomain and lead.sync_token)
+        tell = status[pk] != lead.status and not lead.flag and bool(lead.sync_subdomain and lead.sync_token)
         history.append(
             (pk, kind, status[pk], "", decision.reason_code[:200], decision.comment, {"held": lead.held})
             + (decision.by[:200], via, event_ids[pk], now, tell)
@@ -318,7 +320,7 @@ def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via
         _write_history(
             [
                 (lead_id, LeadChange.Kind.APPENDED, "", "", "", "", dict(data), by[:200], via)
-                + (uuid7(), timezone.now(), False)
+                + (uuid7(), clock.now(), False)
             ]
         )
     return True
@@ -326,7 +328,7 @@ def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via
 
 def leads_note(kind: LeadChange.Kind, notes: Mapping[int, str], *, by: str, data: Mapping[int, dict[str, str]]) -> None:
     """Write down in the histories of leads what a person did that is neither status nor flag (lead id to words)."""
-    now = timezone.now()
+    now = clock.now()
     rows = [
         (lead_id, kind, "", "", "", words, data.get(lead_id, {}), by[:200], Via.ADMIN, uuid7(), now, False)
         for lead_id, words in notes.items()

@@ -7,12 +7,9 @@ A token that is neither, but made as ours are, may be that of a delivery which i
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from django.utils import timezone
 
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
@@ -26,7 +23,7 @@ from integrations.reconciliation import (
     may_be_early,
     messages_store,
 )
-from leads import pool
+from leads import clock, pool
 from leads.batcher import Batcher, Overloaded
 from leads.callback_hash import hash_parsed
 from leads.models import Lead
@@ -36,12 +33,14 @@ from leads.web import Request, Response, Route, overloaded
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A callback whose form was read, and the key that it came with. `early`: nobody knows the key, and it is to be kept."""
+    """A callback whose form was read, and the key that it came with. `early`: nobody knows the key, and it is to be kept.
+
+    It counts as received when it is stored, by the clock that all go by.
+    """
 
     key: uuid.UUID
     action: str
     form: Mapping[str, str]
-    received_at: dt.datetime
     early: bool = False
 
 
@@ -72,7 +71,7 @@ def _message(callback: Callback, delivery_id: int | None, slug: str) -> Message 
         verdict = receive(callback.action, callback.form) if receive else None
     except ConnectorError:
         return None
-    return None if verdict is None else Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, callback.received_at)
+    return None if verdict is None else Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, clock.now())
 
 
 def _early_message(callback: Callback) -> Message | None:
@@ -99,7 +98,7 @@ async def receive(request: Request) -> Response:
     key = hash_parsed(token)
     if key is None:
         return await flag_by_hash(action, token, form)
-    callback = Callback(key, action, form, timezone.now())
+    callback = Callback(key, action, form)
     try:
         if await batcher.submit(callback):
             return Response(201)

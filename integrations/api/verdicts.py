@@ -14,7 +14,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -24,6 +23,7 @@ from rest_framework.views import APIView
 from integrations.kit.contract import Verdict
 from integrations.models import Delivery, StatusUpdate
 from integrations.reconciliation import Message, messages_store
+from leads import clock
 from leads.api.addresses import LeadConverter
 from leads.api.calls import partner_of
 from leads.api.problems import ProblemRaised, Wrong, invalid, raised, wrongs_of
@@ -219,11 +219,10 @@ def _message(said: Mapping[str, Any], delivery_id: int) -> Message:
         event_id=said.get("event_id", ""),
         raw="",
     )
-    return Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, timezone.now())
+    return Message(delivery_id, verdict, StatusUpdate.Via.PUSHED, clock.now())
 
 
 def _flagging(partner: Partner, said: Mapping[str, Any], about: Meant) -> Flagging:
-    now = timezone.now()
     event_id = said.get("event_id")
     return Flagging(
         about.lead_hash,
@@ -233,7 +232,7 @@ def _flagging(partner: Partner, said: Mapping[str, Any], about: Meant) -> Flaggi
             comment=said["comment"],
             by=said["by"] or partner.name,
             via=Via.API,
-            decided_at=min(said.get("decided_at") or now, now),
+            decided_at=said.get("decided_at"),
             event_id=uuid.uuid5(_EVENTS, f"{partner.key_id}:{about.lead_id}:{event_id}") if event_id else uuid7(),
         ),
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from leads import pool
+from leads import clock, pool
 from leads.batcher import Batcher, Overloaded
 from leads.callback_hash import hash_parsed, lead_hashes
 from leads.database import uuid7
@@ -52,7 +51,7 @@ async def read_callback(request: Request) -> dict[str, str] | Response:
 
 @dataclass(frozen=True, slots=True)
 class Flagging:
-    """A flag for the lead with this hash. Not dated: it counts as decided when it came."""
+    """A flag for the lead with this hash. Not dated, or dated in the future: it counts as decided when it is stored."""
 
     lead_hash: uuid.UUID
     change: FlagChange
@@ -61,7 +60,9 @@ class Flagging:
 def flags_store(flaggings: Sequence[Flagging]) -> list[bool]:
     """Flag leads; False for each unknown hash. What was said before, or is older than what is known, changes nothing."""
     hashes = {flagging.lead_hash for flagging in flaggings}
-    leads = {row[0]: row[1:] for row in Lead.objects.filter(hash__in=hashes).values_list("hash", "pk", "flagged_at")}
+    # Locked: a newer flag that is being written elsewhere is waited for, and seen.
+    found = Lead.objects.select_for_update().filter(hash__in=hashes).order_by("pk")
+    leads = {row[0]: row[1:] for row in found.values_list("hash", "pk", "flagged_at")}
     events = {flagging.change.event_id for flagging in flaggings}
     said = set(LeadChange.objects.filter(event_id__in=events).values_list("event_id", flat=True))
     round_: dict[int, FlagChange] = {}
@@ -69,14 +70,15 @@ def flags_store(flaggings: Sequence[Flagging]) -> list[bool]:
     for flagging in flaggings:
         if flagging.lead_hash not in leads or flagging.change.event_id in said:
             continue
-        lead_id, decided_at = leads[flagging.lead_hash][0], flagging.change.decided_at or timezone.now()
+        lead_id, now = leads[flagging.lead_hash][0], clock.now()
+        decided_at = min(flagging.change.decided_at or now, now)
         if (known := newest[lead_id]) is not None and known > decided_at:
             continue
         if lead_id in round_:
             # Two calls for one lead in a batch are two changes of it, in their order.
             leads_flag(round_)
             round_ = {}
-        round_[lead_id] = flagging.change
+        round_[lead_id] = replace(flagging.change, decided_at=decided_at)
         newest[lead_id] = decided_at
         said.add(flagging.change.event_id)
     if round_:
@@ -124,20 +126,18 @@ def _change(action: str, form: Mapping[str, str]) -> FlagChange:
     )
 
 
-def _decided_at(text: str) -> dt.datetime:
-    """When it was decided: now, unless a good time in the past is given."""
-    now = timezone.now()
+def _decided_at(text: str) -> dt.datetime | None:
+    """When it was decided; None where no good time is given."""
     try:
         given = parse_datetime(text)
     except ValueError:
         given = None
     if given is None:
-        return now
+        return None
     try:
-        given = given.astimezone(dt.UTC) if given.tzinfo else given.replace(tzinfo=dt.UTC)
+        return given.astimezone(dt.UTC) if given.tzinfo else given.replace(tzinfo=dt.UTC)
     except OverflowError:
-        return now
-    return min(given, now)
+        return None
 
 
 async def append(request: Request) -> Response:

@@ -72,6 +72,20 @@ def test_a_rejected_lead_is_invalid_and_its_origin_is_told_why(caution: Lead) ->
     assert (change.status, change.reason_code, change.by, change.sync_due) == ("invalid", "NO_BUDGET", "grace", True)
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_of_a_lead_that_somebody_flagged_the_origin_hears_the_flag_whatever_is_decided_of_the_status(
+    caution: Lead, accepted: bool
+) -> None:
+    leads_flag({caution.pk: FlagChange(Flag.RETURNED, "Unable to Contact", by="maria")})
+    decided = (
+        leads_push_on([caution.pk], by="grace")
+        if accepted
+        else leads_turn_down([caution.pk], by="grace", reason_code="NO_BUDGET")
+    )
+    assert decided == {caution.pk}
+    assert list(LeadChange.objects.filter(sync_due=True).values_list("flag", flat=True)) == ["returned"]
+
+
 def worked(name: str, leads: list[Lead], **params: Any) -> list[str]:
     """What a bulk action says of each lead."""
     selection = LeadSelection(ids=tuple(lead.pk for lead in leads))
@@ -246,6 +260,18 @@ def test_a_lead_that_passes_the_jobs_of_now_goes_out(campaign: Campaign) -> None
     assert list(LeadChange.objects.order_by("pk").values_list("status", "sync_due", "by")) == [
         ("invalid", True, ""), ("valid", True, "grace"),
     ]  # fmt: skip
+
+
+def test_a_lead_that_is_judged_once_more_is_to_its_origin_what_its_flag_says(campaign: Campaign) -> None:
+    job = required(campaign, "lastName", hard_fail=True)
+    lead = judge(campaign, email="ada@example.test", sync_token="a" * 32)
+    leads_flag({lead.pk: FlagChange(Flag.RETURNED, "Unable to Contact", by="maria")})
+    job.settings = {"fields": ["email"]}
+    job_store(job)
+    assert worked("reprocess", [lead]) == ["Valid, was invalid."]
+    assert again(lead).flag == "returned"
+    told = LeadChange.objects.filter(sync_due=True).order_by("pk").values_list("status", "flag")
+    assert list(told) == [("invalid", ""), ("", "returned")]
 
 
 def test_a_lead_that_was_delivered_is_not_sent_a_second_time_unless_that_is_asked_for(campaign: Campaign) -> None:
