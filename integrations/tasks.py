@@ -12,6 +12,7 @@ from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due
+from integrations.early_words import updates_match
 from integrations.failing import failures_escalate
 from integrations.judging.client_rules import LOOK_TASK, client_rules_due, client_rules_look
 from integrations.judging.held import RELEASE_TASK, leads_held_due, leads_held_release
@@ -24,7 +25,7 @@ from integrations.notices.verdict_shares import verdict_shares_look
 from integrations.notices.watching import notices_look
 from integrations.polling import POLL_TASK, integration_poll, integrations_to_poll
 from integrations.processr import PROCESS_TASK, changes_due, changes_hand_over, leads_due, leads_process
-from integrations.reconciliation import APPLY_TASK, updates_due, updates_match, verdicts_apply
+from integrations.reconciliation import APPLY_TASK, updates_due, verdicts_apply
 from integrations.stage import Stage
 from integrations.tracked_events.audience_sync import SYNC_TASK, audience_syncs_work, syncs_due
 from integrations.tracked_events.kept import events_purge

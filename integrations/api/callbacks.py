@@ -11,18 +11,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from integrations.early_words import about_key, deliveries_by_key, early_full, may_be_early
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import StatusUpdate
-from integrations.reconciliation import (
-    Message,
-    about_key,
-    deliveries_by_key,
-    early_full,
-    may_be_early,
-    messages_store,
-)
+from integrations.reconciliation import Message, messages_store
 from leads import clock, pool
 from leads.batcher import Batcher, Overloaded
 from leads.callback_hash import hash_parsed

@@ -13,19 +13,14 @@ from hypothesis import strategies as st
 
 from integrations.delivery import leases_expire
 from integrations.dispatch import integration_deliver
+from integrations.early_words import about_reference, updates_match
 from integrations.kit.contract import Verdict, VerdictState
 from integrations.look_ups import Asking
 from integrations.models import Delivery, Integration, StatusUpdate
 from integrations.poll_times import next_poll_at
 from integrations.polling import integration_poll
 from integrations.processr import changes_hand_over, leads_process
-from integrations.reconciliation import (
-    Message,
-    about_reference,
-    messages_store,
-    updates_match,
-    verdicts_apply,
-)
+from integrations.reconciliation import Message, messages_store, verdicts_apply
 from leads.database import uuid7
 from leads.models import Flag, Lead, LeadChange
 from leads.status import FlagChange, leads_flag

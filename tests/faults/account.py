@@ -28,6 +28,14 @@ class Row(NamedTuple):
     reason_code: str
     comment: str
     reference: str
+    polls: int
+    next_poll_at: Any
+    polls_wait_until: Any
+
+    @property
+    def asked(self) -> str:
+        """How it stands with the look-ups of its verdict."""
+        return f"asked for {self.polls} times, next at {self.next_poll_at}, its client left alone until {self.polls_wait_until}"
 
 
 @dataclass
@@ -51,7 +59,8 @@ class Account:
 
 def deliveries(field: Field, run: str) -> list[Row]:
     """All deliveries of this run's leads, at both portals."""
-    columns = "d.state, d.reason, d.maybe_repeat, d.tries, d.fence, d.verdict, d.reason_code, d.comment, d.reference"
+    columns = "d.state, d.reason, d.maybe_repeat, d.tries, d.fence, d.verdict, d.reason_code, d.comment, d.reference, "
+    columns += "d.polls, d.next_poll_at, i.polls_wait_until"
     tables = "leads_lead l JOIN integrations_delivery d ON d.lead_id = l.id AND d.kind = 'lead' "
     tables += "JOIN integrations_integration i ON i.id = d.integration_id"
     ours = f"SELECT l.values->>'email', i.name, {columns} FROM {tables} WHERE l.values->>'email' LIKE '{run}-%'"
@@ -189,7 +198,8 @@ def settle_verdicts(field: Field, run: str, seconds: float) -> float:
         for (email, site), word in words.items():
             row = rows.get((email, site))
             if row is None or (row.verdict, row.reason_code, row.comment) != word:
-                wrong.append(f"{email} at {site}: said {word}, known {row and row[7:10]}")
+                known_here = f"{row[7:10]}, {row.asked}" if row else "no delivery"
+                wrong.append(f"{email} at {site}: said {word}, known {known_here}")
             if site == "down" and flags.get(email) != word:
                 wrong.append(f"{email} at acme: said {word}, flagged {flags.get(email)}")
         pushes = field.received(run)["pushes"]

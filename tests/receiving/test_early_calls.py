@@ -7,9 +7,10 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from integrations import reconciliation
+from integrations import early_words
+from integrations.early_words import updates_match
 from integrations.models import Delivery, Integration, StatusUpdate
-from integrations.reconciliation import updates_match, verdicts_apply
+from integrations.reconciliation import verdicts_apply
 from leads.database import uuid7
 from leads.models import Lead
 from tests.receiving.conftest import Client
@@ -57,7 +58,7 @@ def old(days: int) -> uuid.UUID:
     return uuid.UUID(int=(made << 80) | (uuid7().int & ((1 << 80) - 1)))
 
 
-@pytest.mark.parametrize("days", [reconciliation.EARLY_DAYS + 1, -1], ids=["too old", "not yet made"])
+@pytest.mark.parametrize("days", [early_words.EARLY_DAYS + 1, -1], ids=["too old", "not yet made"])
 def test_a_token_that_can_be_no_delivery_s_is_not_found(client: Client, days: int) -> None:
     assert say(client, "validate", old(days).hex).status_code == 404
     assert say(client, "validate", old(1).hex).status_code == 201
@@ -65,7 +66,7 @@ def test_a_token_that_can_be_no_delivery_s_is_not_found(client: Client, days: in
 
 
 def test_what_comes_beyond_what_is_kept_is_to_be_sent_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciliation, "EARLY_MOST", 2)
+    monkeypatch.setattr(early_words, "EARLY_MOST", 2)
     for status in (201, 201, 503):
         assert say(client, "validate", uuid7().hex).status_code == status
         verdicts_apply()
