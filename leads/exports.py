@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from django.db.models import QuerySet
 
@@ -23,6 +22,8 @@ COLUMNS = (
     "id", "hash", "received", "campaign", "publisher", "link", "status", "flag", "reason code", "comment",
     "score", "max score", "held", "failed jobs", "added values",
 )  # fmt: skip
+# What a campaign's judging is worth, what it holds and what it bought besides, is the account manager's.
+PUBLISHER_COLUMNS = tuple(name for name in COLUMNS if name not in ("score", "max score", "held", "added values"))
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -46,10 +47,15 @@ NO_MORE = MoreColumns((), lambda ids: {})
 
 
 def leads_csv(
-    leads: QuerySet[Lead], *, more: MoreColumns = NO_MORE, masked: bool = False, bom: bool = True
+    leads: QuerySet[Lead],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    more: MoreColumns = NO_MORE,
+    masked: bool = False,
+    bom: bool = True,
 ) -> Iterator[bytes]:
     """Leads as CSV in pieces. With `bom` spreadsheets know that it is UTF-8; `masked` for who may read no personal data."""
-    rows = lead_rows(leads, more=more, masked=masked)
+    rows = lead_rows(leads, columns=columns, more=more, masked=masked)
     piece = ["\ufeff" if bom else ""]
     for row in rows:
         piece.append(csv_line(row))
@@ -59,18 +65,31 @@ def leads_csv(
     yield "".join(piece).encode()
 
 
-def leads_xlsx(leads: QuerySet[Lead], *, more: MoreColumns = NO_MORE, masked: bool = False) -> Iterator[bytes]:
+def leads_xlsx(
+    leads: QuerySet[Lead],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    more: MoreColumns = NO_MORE,
+    masked: bool = False,
+) -> Iterator[bytes]:
     """Leads as a workbook in pieces."""
-    return xlsx_stream(lead_rows(leads, more=more, masked=masked))
+    return xlsx_stream(lead_rows(leads, columns=columns, more=more, masked=masked))
 
 
-def lead_rows(leads: QuerySet[Lead], *, more: MoreColumns = NO_MORE, masked: bool = False) -> Iterator[list[str]]:
-    """The column names, then a row for each lead, oldest first."""
+def lead_rows(
+    leads: QuerySet[Lead],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    more: MoreColumns = NO_MORE,
+    masked: bool = False,
+) -> Iterator[list[str]]:
+    """The column names, then a row for each lead, oldest first. `columns` are those of COLUMNS that the reader may see."""
     used = leads.order_by().values_list("form_id", flat=True).distinct()
     forms = Form.objects.filter(pk__in=set(used)).prefetch_related("fields").order_by("pk")
     keys = list(dict.fromkeys(key for form in forms for field in form.fields.all() for key in field.inputs))
     fields = {form.pk: form.fields.all() for form in forms}
-    yield [*COLUMNS, *more.names, *keys]
+    places = [COLUMNS.index(name) for name in columns]
+    yield [*columns, *more.names, *keys]
     no_cells = ("",) * len(more.names)
     last = 0
     while chunk := list(leads.filter(pk__gt=last).order_by("pk").values_list(*_VALUES)[:CHUNK]):
@@ -81,9 +100,13 @@ def lead_rows(leads: QuerySet[Lead], *, more: MoreColumns = NO_MORE, masked: boo
                 values = masked_values(values, fields[form_id])
                 # A comment, a reason, a value made of others may quote anything: who may not read the lead is not shown it.
                 facts[-1], failed, enriched = "", [], None
-            judged = (_number(score), _number(most), held, "; ".join(failed_words(failed)), _pairs(enriched))
-            cells = chain(map(_text, facts), judged, added.get(pk, no_cells), (values.get(key, "") for key in keys))
-            yield [str(pk), lead_hash.hex, received.isoformat(timespec="seconds"), *cells]
+            cells = [
+                *(str(pk), lead_hash.hex, received.isoformat(timespec="seconds")),
+                *map(_text, facts),
+                *(_number(score), _number(most), held, "; ".join(failed_words(failed)), _pairs(enriched)),
+            ]
+            its_own = (values.get(key, "") for key in keys)
+            yield [*(cells[place] for place in places), *added.get(pk, no_cells), *its_own]
 
 
 def _text(value: str | None) -> str:

@@ -1,6 +1,6 @@
 """Exports over the partner API: leads as CSV or XLSX, streamed while they are read, so that a million cost no memory.
 
-A key without leads:read gets values masked; a publisher's key no word of where leads went.
+A key without leads:read gets values masked; a publisher's key no word of where leads went, nor of what they scored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from integrations.exports import DELIVERY_COLUMNS
 from integrations.webhooks.routing import READS_LEADS
 from leads.api.calls import partner_of
-from leads.exports import CONTENT_TYPES, NO_MORE, leads_csv, leads_xlsx
+from leads.exports import COLUMNS, CONTENT_TYPES, NO_MORE, PUBLISHER_COLUMNS, leads_csv, leads_xlsx
 from leads.lead_search import LeadSearch
 from leads.models import Flag, Status
 
@@ -83,9 +83,11 @@ class ExportView(APIView):
         )
         leads = search.leads() & partner.leads()
         kind = given["format"]
+        of_publisher = partner.publisher_id is not None
         pieces = (leads_xlsx if kind == "xlsx" else leads_csv)(
             leads,
-            more=NO_MORE if partner.publisher_id is not None else DELIVERY_COLUMNS,
+            columns=PUBLISHER_COLUMNS if of_publisher else COLUMNS,
+            more=NO_MORE if of_publisher else DELIVERY_COLUMNS,
             masked=READS_LEADS not in partner.scopes,
         )
         name = f"leads-{timezone.localtime(timezone.now(), dt.UTC):%Y-%m-%d-%H%M}.{kind}"

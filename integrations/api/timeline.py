@@ -1,6 +1,6 @@
 """A lead's way over the partner API: how it came, how it was judged, where it went, what was said of it, oldest first.
 
-Where a lead went is shown to keys that are bound to no publisher.
+Where a lead went, and what colleagues did with it and say of it among themselves, is shown to keys that are bound to no publisher.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from integrations.models import Delivery
 from leads.api.calls import partner_of
 from leads.api.lead_answers import lead_named
 from leads.api.problems import raised
-from leads.models import Lead
+from leads.models import Lead, LeadChange
+from leads.models.lead import Via
+from leads.partner_keys import Partner
 
-KINDS = (
-    "received", "judged", "flagged", "appended", "imported", "marked", "erased", "delivery", "attempt", "verdict",
-)  # fmt: skip
+_OF_DELIVERIES = ("delivery", "attempt", "verdict")
+KINDS = ["received", *LeadChange.Kind.values, *_OF_DELIVERIES]
+# What a publisher reads on its own pages as well. The rest says where a lead goes, or is written for colleagues.
+_OF_PUBLISHERS = (LeadChange.Kind.JUDGED, LeadChange.Kind.FLAGGED, LeadChange.Kind.APPENDED)
+# Whose names are no colleagues': clients', and those of systems that have a key.
+_OUTSIDE = (Via.CLIENT, Via.WEBHOOK, Via.API)
 
 
 class TimelineEntrySerializer(serializers.Serializer[Any]):
@@ -52,7 +57,8 @@ class TimelineView(APIView):
         operation_id="lead_timeline",
         tags=["Leads"],
         summary="What happened to a lead",
-        description="Oldest first. Deliveries are shown to keys that are bound to no publisher.",
+        description="Oldest first. A publisher’s key is shown what was received, judged, flagged and appended, and of those who "
+        "said so no colleague.",
         responses=inline_serializer("Timeline", {"data": TimelineEntrySerializer(many=True)}),
     )
     def get(self, request: Request, named: str) -> Response:
@@ -60,22 +66,25 @@ class TimelineView(APIView):
         lead = lead_named(partner.leads(), named)
         if lead is None:
             raise raised("not-found", "There is no such lead.")
-        entries = list(_of_lead(lead))
+        entries = list(_of_lead(lead, partner))
         if partner.publisher_id is None:
             entries += _of_deliveries(lead)
         entries.sort(key=lambda entry: entry["at"])
         return Response({"data": TimelineEntrySerializer(entries, many=True).data})
 
 
-def _of_lead(lead: Lead) -> Iterator[dict[str, Any]]:
+def _of_lead(lead: Lead, partner: Partner) -> Iterator[dict[str, Any]]:
     yield {"at": lead.created_at, "kind": "received", "by": lead.publisher.name}
-    for change in lead.changes.all():
+    changes = lead.changes.all()
+    of_publisher = partner.publisher_id is not None
+    for change in changes.filter(kind__in=_OF_PUBLISHERS) if of_publisher else changes:
+        named = not of_publisher or change.via in _OUTSIDE
         entry: dict[str, Any] = {
             "at": change.created_at,
             "kind": change.kind,
             "reason_code": change.reason_code,
             "comment": change.comment,
-            "by": change.by,
+            "by": change.by if named else "",
             "via": change.via,
             "decided_at": change.decided_at,
         }

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState, StatusUpdate
@@ -13,6 +14,7 @@ from integrations.reconciliation import verdicts_apply
 from leads.callback_hash import callback_hash
 from leads.database import uuid7
 from leads.models import Campaign, Flag, Lead, LeadChange
+from leads.status import Decision, FlagChange, leads_decide, leads_flag, leads_note
 from tests.api.conftest import Instance, Partner, key_for
 from tests.api.test_keys import problem
 from tests.api.test_leads import ADA, leads_path
@@ -195,3 +197,31 @@ def test_a_leads_timeline_tells_its_way_and_where_it_went_to_no_publisher(
     assert (verdict["verdict"], verdict["integration"], verdict["state"]) == ("invalid", "Acme EU", "applied")
     theirs = reach.get(f"leads/{lead.pk}/timeline").json()["data"]
     assert [entry["kind"] for entry in theirs] == ["received", "flagged"]
+
+
+def test_a_publisher_reads_in_a_timeline_no_word_that_is_for_colleagues_and_none_of_their_names(
+    partner: Partner, client_system: Partner, reach: Partner, lead: Lead
+) -> None:
+    Lead.objects.filter(pk=lead.pk).update(status="caution", held="caution")
+    with transaction.atomic():
+        leads_decide({lead.pk: Decision(accepted=True, by="sam", comment="Acme owes us one.")})
+    leads_note(LeadChange.Kind.MARKED, {lead.pk: "Marked delivered: Acme EU."}, by="sam", data={})
+    leads_flag({lead.pk: FlagChange(Flag.INVALID, comment="No such street.", by="sam")})
+    say(client_system, {"lead": str(lead.pk), "verdict": "valid", "by": "Ada of Acme"})
+    ours = partner.get(f"leads/{lead.pk}/timeline").json()["data"]
+    assert [entry["kind"] for entry in ours] == ["received", "released", "marked", "flagged", "flagged"]
+    answer = reach.get(f"leads/{lead.pk}/timeline")
+    theirs = answer.json()["data"]
+    assert [(entry["kind"], entry["by"]) for entry in theirs] == [
+        ("received", "Reach"),
+        ("flagged", ""),
+        ("flagged", "Ada of Acme"),
+    ]
+    assert theirs[1]["comment"] == "No such street."
+    assert not any(word in answer.text for word in ("sam", "owes", "Acme EU"))
+
+
+def test_whatever_happens_to_a_lead_is_of_a_kind_that_the_document_has(server: str, partner: Partner) -> None:
+    document = partner.get("openapi.json").json()
+    [kind] = [each for name, each in document["components"]["schemas"].items() if "received" in each.get("enum", ())]
+    assert {*LeadChange.Kind.values, "received", "delivery", "attempt", "verdict"} == set(kind["enum"])
