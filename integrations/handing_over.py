@@ -19,7 +19,7 @@ from integrations.tracked_events.kept import lead_events_erase
 from integrations.webhooks.delivery_events import deliveries_changed
 from leads import clock
 from leads.activity import ActivityError
-from leads.bulk import Action, Found, Params, Row
+from leads.bulk import Action, Found, NotDone, Params, Row
 from leads.database import insert_rows, update_rows, uuid7
 from leads.models import Activity, Flag, LeadChange, Status
 from leads.privacy import leads_erase
@@ -147,19 +147,25 @@ class _Marking(_AtIntegrations):
         )
         latest = {(row.lead_id, row.integration_id): row for row in wanted.order_by("pk")}
         reason = f"Marked {self.verb} by {activity.by}." + (f" {self.comment}" if self.comment else "")
-        changed, added, was = [], [], dict[int, list[str]]()
+        changed, added, was, not_there = [], [], dict[int, list[str]](), dict[int, list[str]]()
         for row in rows:
             for integration in targets[row["pk"]]:
                 delivery = latest.get((row["pk"], integration.pk))
+                # Locked only now: a worker may have taken it, or found out what became of it, since the facts were read.
+                if delivery and (words := self.why_not_there(integration.name, delivery.state, delivery.verdict)):
+                    not_there.setdefault(row["pk"], []).append(words)
+                    continue
                 was.setdefault(row["pk"], []).append(_was(integration, delivery))
                 if delivery is not None:
-                    changed.append((delivery.pk, *self._marked(delivery, reason)))
+                    changed.append((delivery.pk, *self._marked(delivery, reason), delivery.fence + 1))
                 else:
                     added.append(
                         (uuid7(), integration.pk, Delivery.Kind.LEAD, row["pk"], row["testing"], self.state, reason)
                         + (None, clock.now())
                     )
-        update_rows(Delivery, ["id"], ["state", "reason", "next_try_at", "delivered_at", "next_poll_at"], changed)
+        # With another fence: what a worker that lost it still finds out is not written over what a person knows.
+        columns = ["state", "reason", "next_try_at", "delivered_at", "next_poll_at", "fence"]
+        update_rows(Delivery, ["id"], columns, changed)
         made = insert_rows(
             Delivery,
             ("key", "integration", "kind", "lead", "test", "state", "reason", "next_try_at", "delivered_at"),
@@ -173,7 +179,10 @@ class _Marking(_AtIntegrations):
         notes = {pk: f"Marked {self.verb}: {', '.join(there)}." for pk, there in was.items()}
         said = {pk: f"{words} {self.comment}".strip() for pk, words in notes.items()}
         leads_note(LeadChange.Kind.MARKED, said, by=activity.by, data={})
-        return notes
+        left = {pk: NotDone(" and ".join(dict.fromkeys(words))) for pk, words in not_there.items()}
+        return left | {
+            pk: f"{words} Not where it is {left[pk]}." if pk in left else words for pk, words in notes.items()
+        }
 
     def _marked(self, delivery: Delivery, reason: str) -> tuple[Any, ...]:
         now = clock.now()

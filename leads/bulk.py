@@ -22,6 +22,12 @@ Found = tuple["QuerySet[Any]", tuple[str, ...]]
 GONE = "it is not there any more"
 
 
+class NotDone(str):
+    """Why a row was left as it is after all, as `why_not` says it: it became another one before it was locked."""
+
+    __slots__ = ()
+
+
 class Deed(Protocol):
     """What is to be done, from the params of one activity: read once, then put to many rows."""
 
@@ -34,7 +40,7 @@ class Deed(Protocol):
         ...
 
     def act(self, activity: Activity, rows: Sequence[Row]) -> Mapping[int, str]:
-        """Do it; row id to what came of it, in a sentence."""
+        """Do it; row id to what came of it, in a sentence, or to NotDone."""
         ...
 
 
@@ -113,13 +119,14 @@ def action_kind(action: Action, chosen: Callable[[Params], QuerySet[Any]]) -> Ki
         able = [row for pk, row in rows.items() if not why_not[pk]]
         done = deed.act(activity, able) if able else {}
         return {
-            item.pk: Result(ItemState.DONE, done[item.subject])
-            if item.subject in done
-            else Result(ItemState.SKIPPED, _sentence(why_not.get(item.subject) or GONE))
-            for item in items
+            item.pk: _result(done.get(item.subject) or NotDone(why_not.get(item.subject) or GONE)) for item in items
         }
 
     return Kind(action.name, action.label, lambda: prepare, work)
+
+
+def _result(words: str) -> Result:
+    return Result(ItemState.SKIPPED, _sentence(words)) if isinstance(words, NotDone) else Result(ItemState.DONE, words)
 
 
 def _sentence(words: str) -> str:

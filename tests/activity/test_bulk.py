@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.bulk import KINDS, bulk_dry_run, bulk_start
+from integrations.handing_over import MARK_DELIVERED
 from integrations.models import Delivery, Integration
 from integrations.selections import DeliverySelection, LeadSelection
 from leads.activity import ActivityError, activity_results
@@ -149,6 +150,26 @@ def test_marking_by_hand_stops_tries_and_keeps_what_was(
     worked(start("mark_undelivered", integrations=[acme.pk]))
     row.refresh_from_db()
     assert (row.state, row.delivered_at) == ("exhausted", None)
+
+
+def test_marking_leaves_alone_what_a_worker_took_since_it_was_looked_at(
+    acme: Integration, lead: MakeLead, delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = delivery(lead(), acme, "queued")
+    decide = MARK_DELIVERED.deed.why_not  # type: ignore[attr-defined]
+
+    def decide_while_it_is_claimed(deed: Any, facts: Any) -> str:
+        Delivery.objects.update(state="sending", fence=1)
+        return str(decide(deed, facts))
+
+    monkeypatch.setattr(MARK_DELIVERED.deed, "why_not", decide_while_it_is_claimed)
+    activity = worked(start("mark_delivered", integrations=[acme.pk]))
+    assert [(item.state, item.words) for item in activity_results(activity)] == [
+        ("skipped", "Being sent to Acme EU right now.")
+    ]
+    row.refresh_from_db()
+    assert (row.state, row.fence) == ("sending", 1)
+    assert not LeadChange.objects.filter(kind="marked").exists()
 
 
 def test_replaying_with_a_mapping_that_is_not_kept_says_so(
