@@ -89,6 +89,9 @@ _FRIENDLY = re.compile("|".join(token for token, _ in _TOKENS))
 _PATTERN_CHARS = re.compile(r"(?:%[aAbBdHIjmMpSyYzZ%]|[^%])+\Z")
 
 
+_TRIED = dt.datetime(2026, 3, 4, 15, 16, 17, tzinfo=dt.UTC)
+
+
 def date_pattern(text: str) -> str:
     """A pattern for strptime from a friendly one: DD/MM/YYYY is %d/%m/%Y; "iso" stays. BadParameter if it is neither."""
     text = text.strip()
@@ -97,6 +100,13 @@ def date_pattern(text: str) -> str:
     pattern = text if "%" in text else _FRIENDLY.sub(lambda found: dict(_TOKENS)[found[0]], text)
     if "%" not in pattern or not _PATTERN_CHARS.match(pattern):
         raise BadParameter(f"“{text}” is not a date format. Write it as in DD/MM/YYYY, or iso.")
+    try:
+        dt.datetime.strptime(_TRIED.strftime(pattern), pattern)  # noqa: DTZ007
+    except (ValueError, re.error):
+        # As DD/MM/YYYY HH:MM has the month twice: whoever wrote it meant the minutes.
+        raise BadParameter(
+            f"No date can be read that is written as “{text}”. Name each part once: the month is MM, minutes are mm."
+        ) from None
     return pattern
 
 
