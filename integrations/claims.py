@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Claimed:
     event: dict[str, Any] | None = None
     token: str = ""
     renewed: bool = False
+    lost: bool = False
+    """Its lease could not be renewed: others may have it, so it must not go out from here."""
 
     def mapping_version(self, integration: Integration) -> int:
         """The mapping in force, unless a person replays with the one of then."""
@@ -89,10 +91,13 @@ def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
     return _load(ids) if ids else []
 
 
-def leases_renew(held: Iterable[Claimed]) -> None:
-    """Hold on to deliveries for as long again; those that somebody else has by now are left to them."""
-    until = _lease_end(clock.now())
-    update_rows(Delivery, ["id", "fence"], ["lease_until"], [(item.id, item.fence, until) for item in held])
+def leases_renew(held: Collection[Claimed]) -> None:
+    """Hold on to deliveries for as long again; those that somebody took back meanwhile are left to them, and marked as lost."""
+    until, sending = _lease_end(clock.now()), DeliveryState.SENDING
+    rows = [(item.id, item.fence, sending, until) for item in held]
+    ours = {(pk, fence) for pk, fence, _ in update_rows(Delivery, ["id", "fence", "state"], ["lease_until"], rows)}
+    for item in held:
+        item.lost = (item.id, item.fence) not in ours
 
 
 def payload_make(integration: Integration, item: Claimed) -> Payload:

@@ -100,13 +100,13 @@ def token_known(connector: Connector, values: Mapping[str, Any], *, refused: str
 
 
 def token_keep(connector: Connector, values: Mapping[str, Any], token: Token) -> str:
-    """Keep a new token for all workers; its value."""
+    """Keep a new token, for this process and then for all workers; its value."""
     credential = credential_of(connector, values)
     expires_at = timezone.now() + dt.timedelta(seconds=token.expires_in_s)
+    _tokens[credential] = (token.value, expires_at)
     RemoteToken.objects.update_or_create(
         credential=credential, defaults={"token": {"value": token.value}, "expires_at": expires_at}
     )
-    _tokens[credential] = (token.value, expires_at)
     return token.value
 
 

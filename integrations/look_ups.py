@@ -14,6 +14,7 @@ from integrations.kit.contract import Connector, ConnectorError, NoAnswer, NotKn
 from integrations.kit.registry import connector as find_connector
 from integrations.models import Delivery, Integration
 from integrations.runner import BudgetSpent, Finished, Lane, LaneSpent, NotBegun, Runner
+from leads.error_words import error_words
 
 logger = logging.getLogger(__name__)
 
@@ -134,5 +135,5 @@ def _sort(end: Finished[Delivery], asked: Asked) -> None:
     elif isinstance(error, NoAnswer):
         asked.failed[pk] = str(error)
     else:
-        logger.error("delivery %s: the connector failed on a lead's result", pk, exc_info=error)
+        logger.error("delivery %s: the connector failed on a lead's result: %s", pk, error_words(error))
         asked.failed[pk] = "Our own software failed on the client’s answer."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
@@ -21,7 +22,8 @@ from integrations.runner import Finished
 from integrations.standing import Standing
 from integrations.webhooks.delivery_events import deliveries_changed
 from leads import clock
-from leads.database import insert_rows, update_rows
+from leads.database import connection_drop, insert_rows, update_rows
+from leads.error_words import database_is_away, error_words
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +83,14 @@ class Record:
 
 
 def outcome_row(
-    item: Claimed, integration: Integration, connector: Connector, standing: Standing, outcome: Outcome
+    item: Claimed,
+    integration: Integration,
+    connector: Connector,
+    standing: Standing,
+    outcome: Outcome,
+    now: dt.datetime,
 ) -> tuple[Any, ...]:
-    """Where a delivery stands, as the outcome UPDATE writes it."""
-    now = clock.now()
+    """Where a delivery stands, as the outcome UPDATE writes it. Asks the database nothing: it may be away."""
     arrived = outcome.kind == OutcomeKind.DELIVERED
     asked = arrived and item.kind == Delivery.Kind.LEAD and connector.poll is not None
     return (
@@ -122,8 +128,8 @@ class Journal:
         return bool(self._waiting)
 
     def write(self, record: Record, *, host: str, probing: bool) -> None:
-        """Write a record, or keep it for write_again()."""
-        if not record.rows:
+        """Write a record, or keep it for write_again(). Never raises: what came to an end is lost with nothing else."""
+        if not (record.rows or record.kinds or record.stop):
             return
         try:
             with transaction.atomic():
@@ -133,9 +139,15 @@ class Journal:
                     insert_rows(Attempt, _ATTEMPT, record.attempts)
                 self._tell_the_integration(record, host, probing)
                 deliveries_changed([pk for pk, _ in written])
-        except DatabaseError as error:
-            record.failures += 1
-            logger.warning("integration %s: %s outcomes not written: %s", self._integration_id, len(record.rows), error)
+        except Exception as error:  # noqa: BLE001  a value that can't be adapted is no error of the database
+            # What it did not hear of is no fault of the record: it is written with all that belongs to it.
+            record.failures += not database_is_away(error)
+            logger.warning(
+                "integration %s: %s outcomes not written: %s",
+                self._integration_id,
+                len(record.rows),
+                error_words(error),
+            )
             connection_drop()
             if record.failures >= WITHOUT_LOG_AFTER and len(record.rows) > 1:
                 # One row that the database never takes must not keep the others in memory for good.
@@ -164,9 +176,3 @@ class Journal:
             # The rest would be refused as well: it waits until their form has been looked at.
             deliveries_park(self._integration_id, FORM_ASKED)
             pull_soon(self._integration_id)
-
-
-def connection_drop() -> None:
-    """The next statement opens a new connection; in a test's transaction there is only this one."""
-    if not connection.in_atomic_block:
-        connection.close()

@@ -167,7 +167,7 @@ class Runner(Generic[T]):
     """Runs flows of one connector on the loop, so many to a host at once; what has finished is taken out as it ends.
 
     A job is whatever the caller knows a flow by; `key` is who calls, for the turns at a host. `on_end` is called on the loop
-    after each end, and `may_begin` before a flow's first request: where it says no, the flow ends with NotBegun.
+    after each end, and `may_begin` with a flow's job before its first request: where it says no, the flow ends with NotBegun.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Runner(Generic[T]):
         *,
         key: Hashable = None,
         on_end: Callable[[], None] | None = None,
-        may_begin: Callable[[], bool] = lambda: True,
+        may_begin: Callable[[T], bool] = lambda _job: True,
         lane: Lane | None = None,
     ) -> None:
         self._connector = connector
@@ -248,7 +248,7 @@ class Runner(Generic[T]):
         self._put(end)
 
     async def _drive(self, flow: Flow[Any], end: Finished[T]) -> None:
-        if self._halted or not self._may_begin():
+        if self._halted or not self._may_begin(end.job):
             flow.close()
             end.error = NotBegun()
             return

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseFault
 
-from integrations.breaker import breaker_record, sendable
+from integrations.breaker import sendable
 from integrations.claims import Claimed, deliveries_claim, leases_renew, payload_make
 from integrations.delivery import FORM_ASKED, integration_hold, waiting_reason
 from integrations.flows import connector_call, credential_of, token_keep, token_known
 from integrations.kit.contract import (
     Connector,
     ConnectorError,
+    Flow,
     NoAnswer,
     Outcome,
     OutcomeKind,
@@ -33,10 +33,12 @@ from integrations.kit.contract import (
 from integrations.kit.mapping import MappingProblem
 from integrations.kit.registry import connector as find_connector
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
-from integrations.records import Journal, Record, connection_drop, outcome_row
+from integrations.records import Journal, Record, outcome_row
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
 from integrations.standing import TRY_SECONDS, Standing, standing_after
 from leads import clock
+from leads.database import connection_drop
+from leads.error_words import error_words
 from leads.readings import Reading
 
 logger = logging.getLogger(__name__)
@@ -44,12 +46,26 @@ logger = logging.getLogger(__name__)
 # While the database takes nothing, outcomes are kept in memory and written again after this.
 WRITE_AGAIN_SECONDS = 0.5
 
+OUR_FAULT = "Our own software failed on the client's answer. It is tried again."
+UNMADE = "our own software failed on this one before it was sent. Whoever runs this portal finds in its log why."
 
 _ONE = Reading(lambda integration_id: Integration.objects.filter(pk=integration_id).order_by())
 
 
 def _read(integration_id: int) -> Integration | None:
     return next(iter(_ONE.models(integration_id)), None)
+
+
+def _jobs(ends: Sequence[Finished[Any]]) -> list[Claimed]:
+    return [end.job for end in ends]
+
+
+def _together(first: Finished[Any], second: Finished[Any], outcome: Outcome) -> tuple[Finished[Any], Outcome]:
+    """A lead that arrived, and the call for its id: whatever came of that one, it has arrived."""
+    named = outcome.kind == OutcomeKind.DELIVERED and bool(outcome.reference)
+    found: Outcome = outcome if named else first.value
+    end = replace(first, value=found, log=[*first.log, *second.log], took_ms=first.took_ms + second.took_ms)
+    return end, found
 
 
 class Turn:
@@ -60,10 +76,13 @@ class Turn:
         self.tried = 0
         self._on_end = on_end
         self._held: dict[int, Claimed] = {}
-        self._again: list[Claimed] = []
+        self._ended: list[Finished[Claimed | None]] = []  # what is yet to become a record
+        self._again: list[Finished[Claimed | None]] = []  # refused for their token: they wait for another one
         self._journal = Journal(integration_id)
         self._host = ""
         self._runner: Runner[Claimed | None] | None = None
+        # What the client took without saying by which id, and is asked about: by id and fence.
+        self._arrived: dict[tuple[int, int], Finished[Claimed | None]] = {}
         self._logging_in = False
         self._look = True  # somebody said that there is work
         self._open = False  # more is due than the last claim took
@@ -74,12 +93,12 @@ class Turn:
         self._probing = False
         self._limit = 0
         self.token = ""
-        self._renewed_at = time.monotonic()
+        self._renewed_at = clock.steady()
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to do or to wait for."""
-        return not (self._look or self._open or self._held or self._logging_in or self._journal.waits)
+        return not (self._look or self._open or self._on_its_way)
 
     @property
     def ready(self) -> bool:
@@ -98,6 +117,11 @@ class Turn:
         """How long to wait before the next step that nobody asks for; 0 for none."""
         return WRITE_AGAIN_SECONDS if self._journal.waits or self._troubled else 0.0
 
+    @property
+    def _on_its_way(self) -> bool:
+        """Whether something here would be lost with this turn, or found out later by others."""
+        return bool(self._held or self._ended or self._logging_in or self._journal.waits)
+
     def look(self) -> None:
         """There may be more to send."""
         self._look = True
@@ -113,22 +137,23 @@ class Turn:
         self._troubled = False
         try:
             self._journal.write_again(host=self._host, probing=self._probing)
-            if self._runner is not None and (ended := self._runner.ended()):
-                self._take([end for end in ended if end.job is not None])
-                for end in ended:
-                    if end.job is None:
-                        self._logged_in(end)
+            if self._runner is not None:
+                self._ended += self._runner.ended()
+            if self._ended:
+                self._take_ended()
             if self._again and not self._logging_in:
                 self._send_again()
-            if time.monotonic() - self._renewed_at > settings.DELIVERY_LEASE_SECONDS / 3:
+            if clock.steady() - self._renewed_at > settings.DELIVERY_LEASE_SECONDS / 3:
                 self._stay()
             if not (self._leaving or self._logging_in or self._journal.waits):
                 self._claim_more()
-        except DatabaseError:
-            if not (self._held or self._journal.waits):
+        except DatabaseFault as error:
+            if not self._on_its_way:
                 raise
             # What is on its way is recorded once the database answers again.
-            logger.warning("integration %s: its turn waits for the database", self.integration_id, exc_info=True)
+            logger.warning(
+                "integration %s: its turn waits for the database: %s", self.integration_id, error_words(error)
+            )
             connection_drop()
             self._troubled = True
 
@@ -174,7 +199,7 @@ class Turn:
         self._host = host
         if integration.remote_host != host:
             Integration.objects.filter(pk=integration.pk).update(remote_host=host)
-        self._runner = Runner(self.connector, host, key=integration.pk, on_end=self._on_end, may_begin=self._has_leases)
+        self._runner = Runner(self.connector, host, key=integration.pk, on_end=self._on_end, may_begin=self._may_begin)
         return self._has_token()
 
     def _has_token(self, refused: str = "") -> bool:
@@ -197,29 +222,40 @@ class Turn:
         due = Delivery.objects.filter(integration=self.integration_id, state=DeliveryState.QUEUED)
         return due.filter(next_try_at__lte=clock.now()).exists()
 
-    def _logged_in(self, end: Finished[Any]) -> None:
+    def _logged_in(self, end: Finished[Any], now: dt.datetime) -> None:
         self._logging_in = False
         waiting, self._again = self._again, []
         if end.error is None:
             self.token, self._open = end.value.value, True
-            self._start(waiting)
+            self._start(_jobs(waiting))
             token_keep(self.connector, self.values, end.value)
         elif isinstance(end.error, ConnectorError) and not end.error.passing:
             self._stop(f"Waiting: {end.error.message}")
-            self._give_back(waiting, end.error)
-            integration_hold(self.integration_id, end.error.message)
+            self._give_back(waiting, end.error, now, stop=end.error.message)
+        elif isinstance(end.error, BudgetSpent):
+            self._stop()
+            self._give_back(waiting, end.error, now)
         else:
-            # Without a new token they go out with the old one once more, and their outcome says what is wrong.
-            self._start(waiting)
-            if not isinstance(end.error, BudgetSpent) and not waiting:
-                silent = isinstance(end.error, NoAnswer)
-                breaker_record(self.integration_id, [OutcomeKind.RETRY], clock.now(), host=self._host, silent=silent)
+            # Nothing was decided. With the old token they would be refused once more, as if the key were bad.
+            self._stop()
+            self._try_later(waiting, end.error, now)
 
-    def _give_back(self, items: Sequence[Claimed], why: Exception) -> None:
-        now = clock.now()
-        record = Record([self._put_back(item, why, now) for item in items])
-        for item in items:
-            del self._held[item.id]
+    def _give_back(self, waiting: Sequence[Finished[Any]], why: Exception, now: dt.datetime, *, stop: str = "") -> None:
+        record = Record([self._put_back(end.job, why, now) for end in waiting], stop=stop)
+        for end in waiting:
+            self._let_go(end.job)
+        self._write(record)
+
+    def _try_later(self, waiting: Sequence[Finished[Any]], why: Exception, now: dt.datetime) -> None:
+        """The log-in came to nothing for now: that is the outcome of what waited for it, and of the call itself."""
+        after_s = why.after_s if isinstance(why, ConnectorError) else None
+        words = str(why) if isinstance(why, ConnectorError | NoAnswer) else OUR_FAULT
+        record = Record(kinds=[OutcomeKind.RETRY], answered=not isinstance(why, NoAnswer))
+        for end in waiting:
+            outcome = retry(f"The log-in to the client failed. {words}", after_s)
+            self._let_go(end.job)
+            record.add(end, outcome, self._row(end.job, self._standing(end.job, outcome, now), outcome, now))
+        self.tried += len(waiting)
         self._write(record)
 
     # --- claims ---
@@ -228,7 +264,7 @@ class Turn:
         self._look = False
         wanted = self._limit - len(self._held)
         if not self._held:
-            self._renewed_at = time.monotonic()
+            self._renewed_at = clock.steady()
         claimed = deliveries_claim(self.integration, wanted)
         self._open = len(claimed) == wanted and not self._probing
         if not claimed and not fresh:
@@ -236,14 +272,18 @@ class Turn:
             self._look = True
         self._start(claimed)
 
-    def _has_leases(self) -> bool:
-        """Whether what is held is still ours: a process that was stopped for a while must not send what others took over."""
-        return bool(time.monotonic() - self._renewed_at < settings.DELIVERY_LEASE_SECONDS)
+    def _may_begin(self, item: Claimed | None) -> bool:
+        """Whether it is still ours: a process that was stopped for a while must not send what others took over.
+
+        Asked on the loop, between two steps.
+        """
+        fresh = clock.steady() - self._renewed_at < settings.DELIVERY_LEASE_SECONDS
+        return bool(fresh) and not (item is not None and item.lost)
 
     def _stay(self) -> None:
         """Renew the leases, and see whether others have stopped the integration meanwhile."""
-        began, now = time.monotonic(), clock.now()
-        leases_renew(self._held.values())
+        began, now = clock.steady(), clock.now()
+        leases_renew([*self._held.values()])
         self._renewed_at = began
         if not self._held:
             return
@@ -261,58 +301,109 @@ class Turn:
             self._runner.halt()
 
     def _start(self, claimed: Sequence[Claimed]) -> None:
-        flows, unmade = [], []
+        flows, record, now = [], Record(), clock.now()
+        away: DatabaseFault | None = None
         for item in claimed:
             self._held[item.id] = item
             try:
-                payload = payload_make(self.integration, item)
-            except MappingProblem as problem:
-                unmade.append((item, problem))
+                if away is None:
+                    flows.append((item, self._flow(item)))
+                    continue
+            except DatabaseFault as error:
+                # Neither this one nor those after it could be made ready: all of them wait their turn again.
+                away = error
+                connection_drop()
+                self._stop()
+            except Exception as error:  # noqa: BLE001  one lead that can't be made fails for itself alone
+                record.rows.append(self._hold_unmade(item, error, now))
+                self._let_go(item)
                 continue
-            item.token = self.token
-            call = connector_call(self.connector, self.values, token=item.token, key=item.key.hex)
-            flows.append((item, self.connector.deliver(call, payload)))
-        if unmade:
-            self._hold_unmade(unmade)
+            record.rows.append(self._put_back(item, NotBegun(), now))
+            self._let_go(item)
+        self._write(record)
         if flows:
             assert self._runner is not None
             self._runner.start(flows)
 
-    def _hold_unmade(self, unmade: Sequence[tuple[Claimed, MappingProblem]]) -> None:
+    def _flow(self, item: Claimed) -> Flow[Outcome]:
+        payload = payload_make(self.integration, item)
+        item.token = self.token
+        call = connector_call(self.connector, self.values, token=item.token, key=item.key.hex)
+        return self.connector.deliver(call, payload)
+
+    def _hold_unmade(self, item: Claimed, error: Exception, now: dt.datetime) -> tuple[Any, ...]:
         """What can't be made of a lead is not sent half empty: it waits, with each field named."""
-        record = Record()
-        for item, problem in unmade:
-            words = "Waiting: " + " ".join(text for _, text in problem.problems)
-            outcome = Outcome(OutcomeKind.MISCONFIGURED, problems=problem.problems)
-            record.rows.append(self._row(item, Standing(DeliveryState.HELD, words), outcome))
-            del self._held[item.id]
-        self._write(record)
+        if isinstance(error, MappingProblem):
+            words, problems = " ".join(text for _, text in error.problems), error.problems
+        else:
+            logger.error("delivery %s: nothing could be made of it: %s", item.id, error_words(error))
+            words, problems = UNMADE, ()
+        outcome = Outcome(OutcomeKind.MISCONFIGURED, problems=problems)
+        return self._row(item, Standing(DeliveryState.HELD, f"Waiting: {words}"), outcome, now)
 
     # --- outcomes ---
 
-    def _take(self, ended: Sequence[Finished[Claimed | None]]) -> None:
+    def _take_ended(self) -> None:
+        """Make a record of what ended. It is kept as it is until nothing is left to be asked of the database."""
         now = clock.now()
+        if any(isinstance(end.error, NotBegun) for end in self._ended):
+            self._see_whether_parked()
+        ended, self._ended = self._ended, []
+        self._take([end for end in ended if end.job is not None], now)
+        for end in ended:
+            if end.job is None:
+                self._logged_in(end, now)
+
+    def _take(self, ended: Sequence[Finished[Claimed | None]], now: dt.datetime) -> None:
         record = Record()
         spent = False
-        if any(isinstance(end.error, NotBegun) for end in ended):
-            self._see_whether_parked()
+        named_again: list[tuple[Claimed | None, Flow[Outcome]]] = []
         for end in ended:
             assert end.job is not None
             item, outcome = end.job, self._outcome(end)
-            if outcome.renew_token and not item.renewed and not self._leaving:
-                self._again.append(replace(item, renewed=True))
+            if (first := self._arrived.pop((item.id, item.fence), None)) is not None:
+                end, outcome = _together(first, end, outcome)
+            elif outcome.cut and (flow := self._named_again(item)) is not None:
+                self._arrived[item.id, item.fence] = end
+                named_again.append((item, flow))
                 continue
-            del self._held[item.id]
+            if outcome.renew_token and not item.renewed and not self._leaving:
+                item.renewed = True
+                self._again.append(end)
+                continue
+            self._let_go(item)
             if isinstance(end.error, BudgetSpent | NotBegun):
                 record.rows.append(self._put_back(item, end.error, now))
                 spent = spent or isinstance(end.error, BudgetSpent)
                 continue
-            record.add(end, outcome, self._row(item, self._standing(item, outcome, now), outcome))
+            record.add(end, outcome, self._row(item, self._standing(item, outcome, now), outcome, now))
+        if named_again:
+            assert self._runner is not None
+            self._runner.start(named_again)
         self.tried += len(record.kinds)
         self._write(record)
         if spent:
             self._stop()
         self._go_on_after(record)
+
+    def _named_again(self, item: Claimed) -> Flow[Outcome] | None:
+        """The same post once more, for what they call a lead that they took: without it nobody can ask for a verdict.
+
+        None where they might take it twice, or where nothing is to go out any more.
+        """
+        if not self.integration.honours_keys or item.kind != Delivery.Kind.LEAD or self._leaving or self._stopped:
+            return None
+        try:
+            return self._flow(item)
+        except Exception as error:  # noqa: BLE001  it has arrived, whatever is wrong now
+            logger.error("delivery %s: its id can't be asked for: %s", item.id, error_words(error))
+            return None
+
+    def _let_go(self, item: Claimed) -> None:
+        """No more of it to come here; the same delivery under a later claim stays."""
+        held = self._held.get(item.id)
+        if held is not None and held.fence == item.fence:
+            del self._held[item.id]
 
     def _go_on_after(self, record: Record) -> None:
         if record.stop:
@@ -327,7 +418,12 @@ class Turn:
 
     def _see_whether_parked(self) -> None:
         """What comes back unsent waits as all else does, if the integration was stopped meanwhile."""
-        integration = _read(self.integration_id)
+        try:
+            integration = _read(self.integration_id)
+        except DatabaseFault:
+            # Whoever claims it next looks again.
+            connection_drop()
+            return
         if not self._parked and integration is not None and not sendable(integration):
             self._parked = waiting_reason(integration)
 
@@ -340,17 +436,19 @@ class Turn:
             standing = Standing(DeliveryState.QUEUED, why.message, now + dt.timedelta(seconds=why.after_s or 1))
         else:
             standing = Standing(DeliveryState.QUEUED, "", now)
-        return self._row(item, standing, retry(str(why)))
+        return self._row(item, standing, retry(str(why)), now)
 
     def _send_again(self) -> None:
         """What was refused for its token goes out once more with another one: a colleague's, or that of a new log-in."""
-        if all(item.token != self.token for item in self._again) or self._has_token(refused=self.token):
+        if all(item.token != self.token for item in _jobs(self._again)) or self._has_token(refused=self.token):
             waiting, self._again = self._again, []
-            self._start(waiting)
+            self._start(_jobs(waiting))
 
     def _outcome(self, end: Finished[Any]) -> Outcome:
         if end.error is None:
-            outcome: Outcome = end.value
+            outcome = end.value
+            if not isinstance(outcome, Outcome):
+                return self._failed(end, TypeError(f"deliver() came to {type(outcome).__name__}"))
             if outcome.renew_token and end.job.renewed:
                 # A colleague's log-in may have ended the token that we had just got; the next try finds a good one.
                 return misconfigured(outcome.message) if end.job.tries > 1 else retry(outcome.message)
@@ -363,9 +461,11 @@ class Turn:
             return (
                 retry(end.error.message, end.error.after_s) if end.error.passing else misconfigured(end.error.message)
             )
-        if not isinstance(end.error, NotBegun):
-            logger.error("delivery %s: the connector failed", end.job.id, exc_info=end.error)
-        return retry("Our own software failed on the client's answer. It is tried again.")
+        return retry("") if isinstance(end.error, NotBegun) else self._failed(end, end.error)
+
+    def _failed(self, end: Finished[Any], error: Exception) -> Outcome:
+        logger.error("delivery %s: the connector failed: %s", end.job.id, error_words(error))
+        return retry(OUR_FAULT)
 
     def _standing(self, item: Claimed, outcome: Outcome, now: dt.datetime) -> Standing:
         return standing_after(
@@ -377,8 +477,8 @@ class Turn:
             schedule=self.connector.manifest.try_seconds or TRY_SECONDS,
         )
 
-    def _row(self, item: Claimed, standing: Standing, outcome: Outcome) -> tuple[Any, ...]:
-        return outcome_row(item, self.integration, self.connector, standing, outcome)
+    def _row(self, item: Claimed, standing: Standing, outcome: Outcome, now: dt.datetime) -> tuple[Any, ...]:
+        return outcome_row(item, self.integration, self.connector, standing, outcome, now)
 
     def _write(self, record: Record) -> None:
         self._journal.write(record, host=self._host, probing=self._probing)

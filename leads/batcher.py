@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
+from leads.error_words import error_words
+
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
@@ -132,11 +134,11 @@ class Batcher(Generic[Row, Answer]):
                 # No row's fault. A connection that the server dropped is noticed only now: once more on a new one.
                 connection.close()
                 if not tries_left:
-                    logger.error("%s: the database takes no rows: %s", self._name, error)
-                    return [Overloaded(str(error)) for _ in rows]
+                    logger.error("%s: the database takes no rows: %s", self._name, error_words(error))
+                    return [Overloaded(f"{self._name}: the database takes no rows") for _ in rows]
             except Exception as error:  # noqa: BLE001  whatever is wrong with one of these rows
                 if len(rows) == 1:
-                    logger.warning("%s: a row was refused: %s", self._name, type(error).__name__)
+                    logger.warning("%s: a row was refused: %s", self._name, error_words(error))
                     return [error]
                 # Halves, so that one bad row among hundreds costs a few commits and its neighbours nothing.
                 middle = len(rows) // 2

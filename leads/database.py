@@ -196,3 +196,10 @@ def update_rows(
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return set(cursor.fetchall())
+
+
+def connection_drop() -> None:
+    """After an error of the database: the next statement opens a new connection; in a transaction there is only this one."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if not connection.in_atomic_block:
+        connection.close()

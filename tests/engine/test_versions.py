@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.db import transaction
@@ -179,15 +178,15 @@ def test_a_mapping_saved_while_leads_go_out_is_used_for_those_not_yet_claimed(
     for _ in range(6):
         lead(company="Analytical Engines")
     leads_process()
-    take, saved = Turn._take, list[int]()
+    take, saved = Turn._take_ended, list[int]()
 
-    def save_meanwhile(turn: Turn, ended: Any) -> None:
+    def save_meanwhile(turn: Turn) -> None:
         if not saved:
             choose(integration, "form[company]", source="fixed", value="Acme Ltd")
             saved.append(mapping_save(Integration.objects.get(pk=integration.pk), "maria"))
-        take(turn, ended)
+        take(turn)
 
-    monkeypatch.setattr(Turn, "_take", save_meanwhile)
+    monkeypatch.setattr(Turn, "_take_ended", save_meanwhile)
     assert integration_deliver(integration.pk) == 6
     by_version = {
         key: set(Delivery.objects.filter(key__in=[key]).values_list("mapping_version", flat=True))

@@ -103,6 +103,16 @@ def _restart(run: Run, mode: str) -> None:
     run.under_load()
 
 
+def postgres_away(run: Run) -> None:
+    """Away for longer than a lease, while clients answer what workers had sent."""
+    _with_posts_waiting(run, 3)
+    run.field.postgres.stop("fast")
+    run.field.order_nothing()
+    time.sleep(60 if run.long else LEASE_SECONDS + 3)
+    run.field.postgres.start()
+    run.under_load()
+
+
 def sqlite_portal_killed(run: Run) -> None:
     """The client's portal, which takes our leads, passes them on and tells us of them, all in one process."""
     for _ in range(2):
@@ -267,6 +277,7 @@ FAULTS: dict[str, Fault] = {
         redis_stopped_and_emptied,
         postgres_restarted,
         postgres_crashed,
+        postgres_away,
         sqlite_portal_killed,
         cut_on_the_way_to_clients,
         cut_on_the_way_to_us,

@@ -65,7 +65,7 @@ def outcome_of(call: Call, response: Response) -> Outcome:
     """
     status = response.status
     if status == 201:
-        return delivered(_reference(response.json()))
+        return delivered(_reference(response.json()), cut=response.cut)
     if status in (200, 202) and (reference := _reference(response.json())):
         return delivered(reference)
     if password_expired(response):

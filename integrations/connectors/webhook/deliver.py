@@ -34,7 +34,7 @@ def outcome_of(call: Call, response: Response, what: str = "lead") -> Outcome:
     """What their status decides; bodies only add words, a reference and problems per field. `what` was sent, in words."""
     status, who = response.status, host(call)
     if 200 <= status <= 299:
-        return delivered(_reference(response.json()))
+        return delivered(_reference(response.json()), cut=response.cut)
     if status in (400, 409, 422):
         return _not_taken(response, who, what)
     if status in (401, 403):
