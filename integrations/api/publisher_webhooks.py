@@ -62,9 +62,7 @@ def webhooks(request: HttpRequest, visitor: Visitor) -> HttpResponse:
 @for_publishers
 def act(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """The buttons of one. POST: action test; for who has an account also rotate, rotated or remove."""
-    subscription = _own(visitor).filter(pk=subscription_id).first()
-    if subscription is None:
-        raise Http404
+    subscription = _subscription(visitor, subscription_id)
     if request.POST.get("action") != "test" and not visitor.may_change:
         raise PermissionDenied
     deed_do(DEEDS, request, subscription)
@@ -75,9 +73,7 @@ def act(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpRes
 @for_publishers
 def ask_remove(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """Asks whether one is to be removed."""
-    subscription = _own(visitor).filter(pk=subscription_id).first()
-    if subscription is None:
-        raise Http404
+    subscription = _subscription(visitor, subscription_id)
     if not visitor.may_change:
         raise PermissionDenied
     last = subscription_messages(subscription).first()
@@ -103,6 +99,13 @@ def ask_remove(request: HttpRequest, visitor: Visitor, subscription_id: int) -> 
 def _own(visitor: Visitor) -> QuerySet[Subscription]:
     mine = Subscription.objects.filter(publisher=visitor.publisher, removed_at=None)
     return mine.select_related("integration", "campaign", "key").order_by("pk")
+
+
+def _subscription(visitor: Visitor, subscription_id: int) -> Subscription:
+    found = _own(visitor).filter(pk=subscription_id).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def _add(request: HttpRequest, visitor: Visitor) -> HttpResponse:

@@ -25,11 +25,7 @@ def deeds_url(admin: Any, deeds: Mapping[str, Deed]) -> URLPattern:
     name = f"{admin.opts.app_label}_{admin.opts.model_name}"
 
     def act(request: HttpRequest, row_id: int) -> HttpResponse:
-        row = admin.get_queryset(request).filter(pk=row_id).first()
-        if row is None:
-            raise Http404
-        if not admin.has_change_permission(request, row):
-            raise PermissionDenied
+        row = row_to_change(admin, request, row_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         deed_do(deeds, request, row)
@@ -37,6 +33,16 @@ def deeds_url(admin: Any, deeds: Mapping[str, Deed]) -> URLPattern:
 
     view: Callable[..., HttpResponse] = admin.admin_site.admin_view(act)
     return path("<int:row_id>/act/", view, name=f"{name}_act")
+
+
+def row_to_change(admin: Any, request: HttpRequest, row_id: int) -> Any:
+    """A row of this admin's, for who may change it. Raises Http404 and PermissionDenied."""
+    row = admin.get_queryset(request).filter(pk=row_id).first()
+    if row is None:
+        raise Http404
+    if not admin.has_change_permission(request, row):
+        raise PermissionDenied
+    return row
 
 
 def deed_do(deeds: Mapping[str, Deed], request: HttpRequest, row: Any) -> None:

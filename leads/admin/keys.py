@@ -97,12 +97,16 @@ def _key(owner: Publisher | Campaign, given: str) -> ApiKey | None:
 def _question(request: HttpRequest, owner: Publisher | Campaign, key: ApiKey) -> Question:
     what = "It opens nothing from that moment on: whoever still sends leads with it is refused."
     tokens = " So are the tokens that were handed out for it." if isinstance(owner, Publisher) else ""
-    instead = (
-        f"To replace it without a gap, rotate: then it works for another {OVERLAP_HOURS} hours beside the new one."
-    )
+    if key.expires_at is None:
+        rest = (
+            f"To replace it without a gap, rotate: then it works for another {OVERLAP_HOURS} hours beside the new one."
+        )
+    else:
+        ends = "ended" if key.expires_at <= timezone.now() else "is being replaced, and ends by itself"
+        rest = f"It {ends} on {timezone.localtime(key.expires_at):%-d %b %Y at %H:%M}."
     return Question(
         title=f"Take away the key of {owner} that ends in {key.ending}?",
-        words=[last_used(key.last_used_at), what + tokens, instead],
+        words=[last_used(key.last_used_at), what + tokens, rest],
         yes="Take away",
         no="Keep it",
         back=request.path,

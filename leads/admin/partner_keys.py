@@ -8,9 +8,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -18,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from leads.admin.asking import Question, last_used
 from leads.admin.badges import badge, two_lines
-from leads.admin.deeds import deeds_url
+from leads.admin.deeds import deeds_url, row_to_change
 from leads.admin.shown_once import secret_keep, secret_shown
 from leads.history import record
 from leads.models import Campaign, PartnerKey, Publisher
@@ -55,7 +54,9 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         ends: dt.datetime | None = self.cleaned_data["expires_at"]
         # A key that has ended keeps its end when another box is changed.
         if ends is not None and ends <= timezone.now() and "expires_at" in self.changed_data:
-            raise forms.ValidationError("This time has passed already. To end a key now, take it away.")
+            raise forms.ValidationError(
+                "This time has passed already." + (" To end the key now, take it away." if self.instance.pk else "")
+            )
         return ends
 
 
@@ -147,7 +148,8 @@ class PartnerKeyAdmin(ModelAdmin):
             context |= {
                 "secret": secret_shown(request, key),
                 "key_badge": key_badge(key),
-                "may_act": self.has_change_permission(request, key) and not key_ended(key),
+                "ended": (ended := key_ended(key)),
+                "may_act": not ended and self.has_change_permission(request, key),
                 "refused": SCOPES.get(_refused(request.user, key.scopes), ""),
                 "overlap_hours": OVERLAP_HOURS,
                 "now": timezone.now(),
@@ -156,11 +158,7 @@ class PartnerKeyAdmin(ModelAdmin):
 
     def end_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
         """Asks whether a key is to be taken away."""
-        key = self.get_queryset(request).filter(pk=key_id).first()
-        if key is None:
-            raise Http404
-        if not self.has_change_permission(request, key):
-            raise PermissionDenied
+        key: PartnerKey = row_to_change(self, request, key_id)
         webhooks = key.subscriptions.filter(removed_at=None).count()
         told = (
             f"{webhooks} webhook{' that was' if webhooks == 1 else 's that were'} made with it end too."

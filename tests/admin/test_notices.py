@@ -194,3 +194,12 @@ def test_viewers_see_notices_and_not_who_is_told(client: Client, switched_on: In
     assert "erin@example.test" in text(client.get(TARGETS))
     act(client, target, "test")
     assert NoticeMessage.objects.count() == 1
+
+
+def test_what_a_page_has_no_button_for_is_not_found(browser_client: Client, receiver: Receiver) -> None:
+    mailed = NoticeTarget.objects.create(name="Erin", email="erin@example.test")
+    add(browser_client, way="webhook", url=f"http://{receiver.host}/in")
+    for target, action in ((mailed, "rotate"), (mailed, "resume"), (NoticeTarget.objects.latest("pk"), "explode")):
+        assert act(browser_client, target, action).status_code == 404
+    assert browser_client.get(f"{TARGETS}{mailed.pk}/act/").status_code == 405
+    assert browser_client.post(f"{TARGETS}999999/act/", {"action": "test"}).status_code == 404
