@@ -10,6 +10,7 @@ from dataclasses import replace
 from threading import Event, Thread
 
 import pytest
+from django.conf import LazySettings
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -72,6 +73,17 @@ def test_no_look_up_is_made_above_the_budget_and_none_that_was_not_made_counts(
     assert 200 < (integration.polls_wait_until - timezone.now()).total_seconds() <= 300
     Integration.objects.update(polls_wait_until=timezone.now())
     assert integrations_to_poll() == [integration.pk]
+
+
+def test_where_the_schedule_runs_faster_there_is_budget_again_as_much_sooner(
+    integration: Integration, client: Client, lead: Callable[..., Lead], budget: int, settings: LazySettings
+) -> None:
+    settings.SCHEDULE_FACTOR = 0.02
+    deliver(integration, lead, budget + 1)
+    integration_poll(integration.pk)
+    integration.refresh_from_db()
+    assert integration.polls_wait_until is not None
+    assert (integration.polls_wait_until - timezone.now()).total_seconds() <= 300 * 0.02
 
 
 def test_a_look_up_that_is_not_made_takes_no_call_from_what_goes_out(
