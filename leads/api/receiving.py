@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import Error, IntegrityError
 from rest_framework.renderers import JSONRenderer
 
 from leads import catalog, intake, pool
@@ -25,6 +26,8 @@ from leads.json_forms import JsonForm, json_form, pairs_of_json
 from leads.models import Lead, Status
 from leads.partner_keys import Partner
 from leads.web import Refusal, Request, Response
+
+logger = logging.getLogger(__name__)
 
 TAG = "Leads"
 JSON = "application/json"
@@ -226,7 +229,7 @@ def key_reused() -> Refusal:
 
 async def _created(received: Received, test: bool, seconds: float, *, replayed: bool) -> Response:
     status: str = Status.TEST if test else Status.PENDING
-    judged = await judgement(received.lead_id, seconds) if seconds else None
+    judged = await _judged(received.lead_id, seconds) if seconds else None
     links = lead_links(received.hash.hex)
     said = {
         "id": received.lead_id,
@@ -239,6 +242,15 @@ async def _created(received: Received, test: bool, seconds: float, *, replayed: 
     if replayed:
         headers[REPLAYED] = "true"
     return Response(201, orjson.dumps(said), JSON, headers)
+
+
+async def _judged(lead_id: int, seconds: float) -> str | None:
+    """The status of a lead that is stored: that the database can't be asked for it now is no judgement yet, and undoes nothing."""
+    try:
+        return await judgement(lead_id, seconds)
+    except Error as error:
+        logger.warning("lead %s is stored, whether it was judged can't be read: %s", lead_id, error)
+        return None
 
 
 async def read(request: Request, partner: Partner) -> Response:

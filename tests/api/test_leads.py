@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leads.api import waiting
 from leads.models import Campaign, CampaignPublisher, Field, Flag, Lead, Status
 from leads.status import FlagChange, Judgement, leads_flag, leads_judge
 from tests.api.conftest import Instance, Partner, key_for
@@ -183,6 +184,18 @@ def test_who_waits_in_vain_is_answered_when_the_time_is_over(send: Any, reach: P
     assert (said["status"], said["judged"]) == ("pending", False)
     assert reach.get(f"leads/{said['hash']}", wait="0.3").json()["processed_at"] is None
     assert 0.6 <= time.monotonic() - began < 10
+
+
+def test_a_lead_that_is_stored_is_said_to_be_so_though_its_judgement_can_not_be_read(
+    send: Any, reach: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_database(_ids: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(waiting, "_judged", no_database)
+    answer = send(wait=10)
+    assert (answer.status_code, answer.json()["judged"], answer.json()["status"]) == (201, False, "pending")
+    assert reach.get(f"leads/{answer.json()['id']}").json()["hash"] == answer.json()["hash"]
 
 
 def test_many_who_wait_hold_no_thread_and_get_their_answers(send: Any, reach: Partner) -> None:
