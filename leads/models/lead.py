@@ -198,7 +198,11 @@ class LeadChange(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["id"], name="lead_change_sync_due", condition=models.Q(sync_due=True))]
+        indexes = [
+            models.Index(fields=["id"], name="lead_change_sync_due", condition=models.Q(sync_due=True)),
+            # By block ranges on PostgreSQL.
+            models.Index(fields=["created_at"], name="lead_change_created"),
+        ]
 
 
 class ReasonCode(models.Model):

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 
 from leads import pool
@@ -155,11 +155,12 @@ def _filtered(arguments: dict[str, str]) -> QuerySet[Lead]:
         found = found.filter(created_at__lte=before)
     # A lead changes with its history: what has an entry since then was updated since then.
     if after := _time(arguments, "updatedTs[after]"):
-        changed = LeadChange.objects.filter(created_at__gte=after).values("lead")
-        found = found.filter(Q(created_at__gte=after) | Q(pk__in=changed))
+        received = Lead.objects.filter(created_at__gte=after).order_by().values("pk")
+        changed = LeadChange.objects.filter(created_at__gte=after).order_by().values("lead")
+        found = found.filter(pk__in=received.union(changed))
     if before := _time(arguments, "updatedTs[before]"):
-        changed = LeadChange.objects.filter(created_at__gt=before).values("lead")
-        found = found.filter(created_at__lte=before).exclude(pk__in=changed)
+        later = LeadChange.objects.filter(lead=OuterRef("pk"), created_at__gt=before)
+        found = found.filter(~Exists(later), created_at__lte=before)
     return found
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from leads.access import tokens_for_password
 from leads.callback_hash import callback_hash
 from leads.models import Campaign, Field, Flag, Lead, LeadChange, Status, User
+from leads.publisher_api.collection import _filtered
 from leads.status import FlagChange, leads_flag
 from portal.roles import ACCOUNT_MANAGER, VIEWER, roles_write
 from tests.receiving.conftest import GOOD, Client
@@ -101,6 +102,14 @@ def test_a_flag_makes_a_lead_updated(staff: Client) -> None:
     assert members(staff, **{"updatedTs[before]": "2026-01-03"}) == ["Ada 2", "Ada 1"]
     shown = staff.get(f"/api/v4/leads/{oldest.pk}").json()["updatedTs"]
     assert dt.datetime.fromisoformat(shown) == LeadChange.objects.get().created_at
+
+
+@pytest.mark.parametrize("name", ["updatedTs[after]", "updatedTs[before]"])
+def test_what_changed_lately_is_found_without_reading_the_whole_history(staff: Client, name: str) -> None:
+    plan = _filtered({name: "2026-01-03"}).explain()
+    assert "SCAN leads_leadchange" not in plan
+    assert "SCAN u0" not in plan
+    assert "USING INDEX lead_change_created" in plan or name == "updatedTs[before]", plan
 
 
 @pytest.mark.parametrize(
