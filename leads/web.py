@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -152,7 +152,7 @@ class Request:
             raise refusal(413, f"The body is larger than {limit} bytes.", {"Connection": "close"} if more else None)
         return b"".join(chunks)
 
-    async def spool(self, file: BinaryIO, limit: int, seen: Callable[[bytes], None]) -> None:
+    async def spool(self, file: IO[bytes], limit: int, seen: Callable[[bytes], None]) -> None:
         """Write the whole body into a file; each piece of it is shown to `seen`. Raises Refusal (413, 408) and Disconnected.
 
         For large bodies: each piece, not the whole, has to arrive in time.
@@ -239,7 +239,7 @@ def dispatch(routes: Iterable[Route], shape: Callable[[Response], Response] = la
         except Exception:
             logger.exception("%s %s failed", scope["method"], _without_secrets(scope["path"]))
             response = json_response({"code": 500, "message": ""}, 500)
-        await _send(scope, send, shape(response))
+        await respond(scope, send, shape(response))
 
     return application
 
@@ -281,7 +281,8 @@ def _preflight(scope: Scope) -> dict[str, str]:
     }
 
 
-async def _send(scope: Scope, send: Send, response: Response) -> None:
+async def respond(scope: Scope, send: Send, response: Response) -> None:
+    """Send an answer."""
     length = len(response.body) if response.pieces is None else response.pieces.length
     headers = [(b"content-length", b"%d" % length)]
     if response.content_type:

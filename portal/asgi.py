@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -17,13 +18,15 @@ from portal.wsgi import application as django_application
 from integrations.api import browser_library, publisher_rules
 from integrations.api import callbacks as verdicts
 from leads import intake
+from leads.api.middleware import UNDER
+from leads.api.problems import as_problem
 from leads.api.routes import HOT as PARTNER_ROUTES
 from leads.api.serving import partner_application, partner_pattern
 from leads.publisher_api import callbacks
 from leads.publisher_api.routes import ROUTES as PUBLISHER_ROUTES
 from leads.tracking import storing as events
 from leads.tracking.routes import ROUTES as TRACKING_ROUTES
-from leads.web import Receive, Scope, Send, dispatch
+from leads.web import Disconnected, Receive, Refusal, Request, Scope, Send, dispatch, respond
 from portal.long_lived import process_settle
 
 # What stands under one of these and is unknown is a plain 404 of the API's, never a page.
@@ -37,6 +40,7 @@ _hot = dispatch(
     [*PUBLISHER_ROUTES, *TRACKING_ROUTES, *browser_library.ROUTES, *publisher_rules.ROUTES, *verdicts.ROUTES]
 )
 _everything_else: Any = WSGIMiddleware(django_application)  # type: ignore[arg-type]
+PIECE = 64 * 1024
 _BATCHERS = (intake.batcher, callbacks.batcher, events.batcher, verdicts.batcher)
 
 
@@ -48,7 +52,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         elif _PARTNER.fullmatch(scope["path"]):
             await _partner(scope, receive, send)
         else:
-            await _everything_else(*await _wsgi_ready(scope, receive), send)
+            await _django(scope, receive, send)
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
     else:
@@ -67,28 +71,42 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-async def _wsgi_ready(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-    """What WSGI can't say: a query that is not ASCII, and a body that came in chunks, whose length nobody gave.
+async def _django(scope: Scope, receive: Receive, send: Send) -> None:
+    """Django, told what WSGI can't say: a query that is not ASCII, and a body that came in chunks, whose length nobody gave.
 
-    Without a length Django reads such a body as empty, and what was posted would vanish without an error.
+    Without a length Django reads such a body as empty, and what was posted would vanish without an error. So it is written to
+    a temporary file first, large files among it; beyond what is taken of such a body the answer is 413.
     """
     if not scope["query_string"].isascii():
         quoted = b"".join(b"%c" % byte if byte < 128 else b"%%%02X" % byte for byte in scope["query_string"])
         scope = {**scope, "query_string": quoted}
     names = {name for name, _ in scope["headers"]}
     if b"transfer-encoding" not in names or b"content-length" in names:
-        return scope, receive
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        more = message.get("more_body", False)
-        size += len(message.get("body", b""))
-        if size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            chunks.append(message.get("body", b""))
-    body = b"".join(chunks) if size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else b""
-    headers = [*scope["headers"], (b"content-length", str(size).encode())]
+        await _everything_else(scope, receive, send)
+        return
+    with tempfile.SpooledTemporaryFile(max_size=settings.DATA_UPLOAD_MAX_MEMORY_SIZE) as file:
+        request = Request(scope, receive)
+        try:
+            await request.spool(file, _most_bytes(request), lambda _piece: None)
+        except Disconnected:
+            return
+        except Refusal as refused:
+            answer = refused.response
+            await respond(scope, send, as_problem(answer) if scope["path"].startswith(UNDER) else answer)
+            return
+        size = file.tell()
+        file.seek(0)
 
-    async def received() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        async def spooled() -> MutableMapping[str, Any]:
+            piece = file.read(PIECE)
+            return {"type": "http.request", "body": piece, "more_body": file.tell() < size}
 
-    return {**scope, "headers": headers}, received
+        headers = [*scope["headers"], (b"content-length", b"%d" % size)]
+        await _everything_else({**scope, "headers": headers}, spooled, send)
+
+
+def _most_bytes(request: Request) -> int:
+    """Files have a limit of their own, and a form around them."""
+    most: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    is_form = request.header("content-type").lower().startswith("multipart/form-data")
+    return max(most, settings.IMPORT_MAX_BYTES + settings.MAX_BODY_BYTES) if is_form else most

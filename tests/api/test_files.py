@@ -11,9 +11,10 @@ from typing import Any
 
 import openpyxl
 import pytest
+from urllib3.filepost import encode_multipart_formdata
 
 from integrations.bulk import activity_work
-from leads.models import Campaign, Field, Lead
+from leads.models import Campaign, Field, ImportFile, Lead
 from tests.api.conftest import Instance, Partner, key_for
 from tests.api.test_keys import problem
 from tests.hooks.test_subscriptions import take_in
@@ -37,6 +38,29 @@ def taken(partner: Partner, import_id: int) -> Any:
     assert worked(partner, import_id)["state"] == "ready"
     assert partner.post(f"imports/{import_id}/take", {"lawful_basis": True}).status_code == 202
     return worked(partner, import_id)
+
+
+def in_chunks(partner: Partner, instance: Instance, file: bytes) -> Any:
+    """Bring a file as clients do that do not know its length: in chunks."""
+    fields = {"campaign": str(instance.campaign.pk), "publisher": str(instance.publisher.pk)}
+    body, kind = encode_multipart_formdata({**fields, "file": ("leads.csv", file, "text/csv")})
+    pieces = (body[at : at + 50_000] for at in range(0, len(body), 50_000))
+    return partner.call("POST", "imports", data=pieces, headers={"Content-Type": kind})
+
+
+def test_a_large_file_of_unknown_length_is_taken_whole(partner: Partner, instance: Instance) -> None:
+    row = b"Grace;grace@example.test" + b" " * 1_000 + b"\n"
+    started = in_chunks(partner, instance, GOOD + row * 4_000)
+    assert started.status_code == 202, started.text
+    assert worked(partner, started.json()["id"])["progress"]["total"] == 4_002
+
+
+def test_a_file_of_unknown_length_that_is_too_large_is_said_to_be_so(
+    partner: Partner, instance: Instance, settings: Any
+) -> None:
+    settings.IMPORT_MAX_BYTES, settings.MAX_BODY_BYTES = 3_000_000, 1_000
+    problem(in_chunks(partner, instance, GOOD + b" " * 9_000_000), 413, "too-large")
+    assert not ImportFile.objects.exists()
 
 
 def test_a_file_is_checked_then_taken_in_and_what_failed_is_given_back(partner: Partner, instance: Instance) -> None:
