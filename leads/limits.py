@@ -1,4 +1,4 @@
-"""Calls per credential in a rolling window (facts, section 7): 429 with Retry-After beyond it.
+"""Calls per credential, and guesses per address, in a rolling window (facts, section 7): 429 with Retry-After beyond it.
 
 Kept in memory for one process, in Redis for many. A refused call is not counted, so that a client that keeps asking gets in as
 soon as the window frees. When Redis does not answer, each process counts for itself: nobody is shut out by its failure.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import logging
 import math
 import threading
@@ -28,7 +29,7 @@ from leads.web import refusal
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["logins", "results", "calls"]
+Kind = Literal["logins", "passwords", "sign_ins", "results", "calls"]
 
 MAX_KEYS = 50_000
 BUCKETS = 60
@@ -221,9 +222,33 @@ def use_in_thread(key: str, limit: int, window: float) -> Use:
     return _memory.use(key, limit, window)
 
 
+def address_key(address: str | None) -> str:
+    """Under which passwords from an address are counted: of IPv6 the network that one customer is given as a whole."""
+    try:
+        found = ipaddress.ip_address(address or "")
+    except ValueError:
+        return f"address:{address}"
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return f"address:{ipaddress.ip_network((found, 64), strict=False)}"
+    return f"address:{getattr(found, 'ipv4_mapped', None) or found}"
+
+
+def _limit(kind: Kind) -> int:
+    limit: int = getattr(settings, f"RATE_LIMIT_{kind.upper()}")
+    return limit
+
+
+def count_in_thread(kind: Kind, key: str) -> int:
+    """Count one call, in a thread that runs no event loop: 0, or the seconds to wait when the window is full."""
+    limit = _limit(kind)
+    if limit <= 0:
+        return 0
+    return math.ceil(use_in_thread(f"{kind}:{key}", limit, float(settings.RATE_LIMIT_WINDOW_SECONDS)).wait)
+
+
 async def count(kind: Kind, key: str) -> None:
     """Count one call. Raises Refusal (429, with Retry-After in seconds) when the window is full."""
-    limit: int = getattr(settings, f"RATE_LIMIT_{kind.upper()}")
+    limit = _limit(kind)
     if limit <= 0:
         return
     wait = await take(f"{kind}:{key}", limit, float(settings.RATE_LIMIT_WINDOW_SECONDS))

@@ -78,6 +78,9 @@ CATALOG_MAX_AGE_SECONDS = env.float("CATALOG_MAX_AGE_SECONDS", default=0.5)
 # Calls in five minutes for one credential (facts, section 7); 0 switches a limit off.
 RATE_LIMIT_WINDOW_SECONDS = env.int("RATE_LIMIT_WINDOW_SECONDS", default=300)
 RATE_LIMIT_LOGINS = env.int("RATE_LIMIT_LOGINS", default=100)
+# Passwords tried: with one name at the console's sign-in page, and from one address there and at the API together.
+RATE_LIMIT_SIGN_INS = env.int("RATE_LIMIT_SIGN_INS", default=10)
+RATE_LIMIT_PASSWORDS = env.int("RATE_LIMIT_PASSWORDS", default=100)
 RATE_LIMIT_RESULTS = env.int("RATE_LIMIT_RESULTS", default=1_400)
 RATE_LIMIT_CALLS = env.int("RATE_LIMIT_CALLS", default=3_800)
 # Calls of the tracking API for one source in a second, each with up to 2,500 events; 0 switches the limit off.

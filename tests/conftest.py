@@ -10,6 +10,14 @@ import pytest
 from django.apps import apps
 from django.db.models.signals import post_migrate
 
+from leads import limits
+
+
+@pytest.fixture(autouse=True)
+def every_test_is_counted_anew() -> None:
+    """Tests sign in by the same name and from the same address, more often than anybody may."""
+    limits.forget()
+
 
 @pytest.fixture(scope="session", autouse=True)
 def what_migrations_filled_is_there_after_a_flush() -> Iterator[None]:

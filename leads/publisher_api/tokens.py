@@ -46,7 +46,7 @@ async def token(request: Request) -> Response:
     tokens: Tokens | None
     if grant == "password":
         username, password = _required(given, "username", "password")
-        tokens = await _password_login(username, password)
+        tokens = await _password_login(request, username, password)
     elif grant == "refresh_token":
         (refresh_token,) = _required(given, "refresh_token")
         await limits.count("logins", "refresh:" + access.digest(refresh_token))
@@ -63,7 +63,7 @@ async def token(request: Request) -> Response:
 async def login(request: Request) -> Response:
     """POST /api/login with username and password; like a token, with the client's pair and the user's id beside it."""
     username, password = _required(await _parameters(request), "username", "password")
-    tokens = await _password_login(username, password)
+    tokens = await _password_login(request, username, password)
     if tokens is None:
         raise _error("invalid_grant", "Invalid username and password combination.")
     body = {
@@ -76,7 +76,9 @@ async def login(request: Request) -> Response:
     return json_response(body, headers=_NOT_KEPT)
 
 
-async def _password_login(username: str, password: str) -> Tokens | None:
+async def _password_login(request: Request, username: str, password: str) -> Tokens | None:
+    """Passwords can be guessed, keys can't: so the address is counted too, and first, lest it use up what many names have."""
+    await limits.count("passwords", limits.address_key(request.client_ip))
     await limits.count("logins", "user:" + access.digest(username.strip().lower()))
     if len(username) > 254 or len(password) > 1000:
         return None

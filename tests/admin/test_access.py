@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -20,6 +21,50 @@ def test_the_first_address_leads_to_the_console_and_its_sign_in_carries_the_inst
     response = client.get("/", follow=True)
     assert response.redirect_chain[-1][0].startswith("/admin/login/")
     assert "Connect Portal" in text(response)
+
+
+def sign_in(client: Client, name: str, password: str = "a-guess", address: str = "203.0.113.7") -> Any:
+    return client.post("/admin/login/", {"username": name, "password": password}, REMOTE_ADDR=address)
+
+
+def test_after_so_many_tries_of_a_name_even_its_password_has_to_wait(
+    client: Client, staff: User, settings: Any
+) -> None:
+    settings.RATE_LIMIT_SIGN_INS = 3
+    # The same name however it is written, and from wherever it is tried.
+    for place, name in enumerate(("erin", "ERIN", " erin ")):
+        response = sign_in(client, name, address=f"203.0.113.{place}")
+        assert response.status_code == 200
+        assert "Too many tries" not in text(response)
+    response = sign_in(client, "erin", "a-long-password-1")
+    assert response.status_code == 429
+    assert 240 < int(response.headers["Retry-After"]) <= 300
+    assert "Too many tries to sign in. Wait 5 minutes, then try again." in text(response)
+    assert "_auth_user_id" not in client.session
+    # Nobody else has to.
+    User.objects.create_superuser("olga", "olga@example.test", "a-long-password-1")
+    assert sign_in(client, "olga", "a-long-password-1").status_code == 302
+
+
+def test_an_address_can_not_try_name_after_name(client: Client, staff: User, settings: Any) -> None:
+    settings.RATE_LIMIT_PASSWORDS = 3
+    for number in range(3):
+        assert sign_in(client, f"name-{number}").status_code == 200
+    response = sign_in(client, "erin", "a-long-password-1")
+    assert response.status_code == 429
+    assert "Too many tries to sign in. Wait 5 minutes" in text(response)
+    assert sign_in(client, "erin", "a-long-password-1", address="203.0.113.8").status_code == 302
+
+
+def test_no_password_is_looked_at_beyond_the_limit(
+    client: Client, staff: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RATE_LIMIT_SIGN_INS = 1
+    sign_in(client, "erin")
+    looked: list[str] = []
+    monkeypatch.setattr(User, "check_password", lambda _self, raw: looked.append(raw))
+    sign_in(client, "erin", "a-long-password-1")
+    assert looked == []
 
 
 def test_health_answers_while_the_database_does(client: Client, db: None) -> None:

