@@ -126,7 +126,8 @@ _rounds = _Rounds(ROUNDS_AT_ONCE)
 
 
 def integration_poll(integration_id: int) -> int:
-    """Ask one client for verdicts that are due, for some seconds; how many answered.
+    """Ask one client for verdicts that are due, for some seconds, and in what is left of them about other integrations at its
+    host; how many answered.
 
     At once back where enough of this process ask already, somebody else asks this host, or it is to be left alone: the
     sweeper comes again.
@@ -141,6 +142,23 @@ def integration_poll(integration_id: int) -> int:
 
 def _round(integration: Integration, host: str) -> int:
     until = time.monotonic() + ROUND_SECONDS
+    asked, answered = {integration.pk}, _turn(integration, host, until)
+    while time.monotonic() < until:
+        now = clock.now()
+        others = [
+            due
+            for due in _all_due(now)
+            if due.host == host and due.integration.pk not in asked and _may(due.integration, now)
+        ]
+        if not others:
+            break
+        following = min(others, key=lambda due: due.place).integration
+        asked.add(following.pk)
+        answered += _turn(following, host, until)
+    return answered
+
+
+def _turn(integration: Integration, host: str, until: float) -> int:
     answered, known_too = 0, True
     try:
         asking = Asking(integration)

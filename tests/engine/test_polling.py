@@ -342,6 +342,17 @@ def test_a_round_at_a_host_leaves_the_places_for_rounds_to_others(integration: I
             assert other
 
 
+def test_campaigns_at_one_host_do_not_wait_for_a_round_each(
+    integration: Integration, client: Client, lead: Callable[..., Lead]
+) -> None:
+    deliver(integration, lead, 6)
+    for number in "23456":
+        Delivery.objects.filter(reference=number).update(integration=beside(integration, f"Campaign {number}"))
+    client.results = {number: Answer(200) for number in "123456"}
+    assert integration_poll(integration.pk) == 6
+    assert integrations_to_poll() == []
+
+
 def test_look_ups_that_found_no_place_in_time_are_not_made_later_and_a_slow_answer_is_waited_for(
     integration: Integration, client: Client, lead: Callable[..., Lead], monkeypatch: pytest.MonkeyPatch
 ) -> None:
