@@ -29,7 +29,7 @@ from integrations.judging.answers import Asked, answers_find, questions_lock  # 
 from integrations.judging.changes import processr_changed  # noqa: E402
 from integrations.judging.job_sets import JobSet, job_set  # noqa: E402
 from integrations.judging.key_builds import key_builds_due, keys_build  # noqa: E402
-from integrations.judging.lead_keys import keys_of, keys_write  # noqa: E402
+from integrations.judging.lead_keys import keys_of, keys_write, questions_kept  # noqa: E402
 from integrations.judging.weighing import job_lead  # noqa: E402
 from integrations.models import Integration, Job, KeyBuild, ValueList  # noqa: E402
 from integrations.processr import leads_process  # noqa: E402
@@ -132,7 +132,7 @@ class Work:
                 asked = [Asked(lead, question) for lead in seen for question in asks.asks(lead)]
                 questions_lock(asked, jobs.kinds)
                 answers_find(asked, jobs.kinds, again=False)
-                keys_write(key for lead in seen for key in keys_of(lead, jobs, True))
+                keys_write(key for lead in seen for key in keys_of(lead, questions_kept(lead, jobs), jobs.kinds, True))
             took += time.perf_counter() - began
         Lead.objects.filter(processed_at=None).update(processed_at=timezone.now(), status="valid")
         return {"took_s": took}

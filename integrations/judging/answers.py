@@ -115,9 +115,12 @@ def answers_find(asked: Sequence[Asked], kinds: Kinds, *, again: bool, mates: Co
     return answers
 
 
-def questions_lock(asked: Sequence[Asked], kinds: Kinds) -> None:
-    """Make sure that nobody else answers the same questions until this transaction has written what they are about."""
-    spaces: set[int] = set()
+def questions_lock(asked: Sequence[Asked], kinds: Kinds, also: Collection[int] = ()) -> None:
+    """Make sure that nobody else answers the same questions until this transaction has written what they are about.
+
+    `also` are the spaces of what it writes (spaces_kept).
+    """
+    spaces = set(also)
     for lead, question in asked:
         if not isinstance(question, Listed):
             try:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
 from integrations.judging.job_sets import JobSet, JobSpec, KeyWriter, job_compile, job_spec, reaches
-from integrations.judging.lead_keys import keys_of, keys_write, kind_named, may_count
+from integrations.judging.lead_keys import keys_of, keys_write, kind_named, may_count, questions_kept
 from integrations.judging.weighing import job_lead
 from integrations.kit.jobs import JobLead, PostsBefore, SeenBefore
 from integrations.models import Job, KeyBuild
@@ -203,11 +203,8 @@ def _build_batch() -> int | None:
                 key
                 for lead in leads
                 for jobs in [JobSet(lead.campaign_id, writers=writers, kinds=kinds, advertiser_id=lead.advertiser)]
-                for key in keys_of(
-                    job_lead(lead, jobs, {**(lead.enriched or {}), **lead.values}),
-                    jobs,
-                    may_count(lead.status, lead.flag),
-                )
+                for seen in [job_lead(lead, jobs, {**(lead.enriched or {}), **lead.values})]
+                for key in keys_of(seen, questions_kept(seen, jobs), kinds, may_count(lead.status, lead.flag))
             )
         if leads:
             build.done_to = leads[-1].pk

@@ -110,10 +110,17 @@ def spaces_asked(question: SeenBefore | PostsBefore, lead: JobLead, kinds: Kinds
     return {digest((kind_id, *_owner(question.scope, lead)), ["lock"])}
 
 
-def keys_of(lead: JobLead, jobs: JobSet, good: bool) -> Iterator[KeyRow]:
-    """The keys of a lead, for its campaign's own jobs and for those of others that compare with it. A kind that fails on it
-    makes none."""
-    seen: set[Place] = set()
+def spaces_kept(kept: Iterable[SeenBefore | PostsBefore], lead: JobLead, kinds: Kinds) -> set[int]:
+    """The same of the questions that a lead's keys answer: who asks them must not be told before those are written.
+
+    Two leads of campaigns whose jobs name only each other ask for different keys, and each writes what the other asks for.
+    """
+    return {digest((kinds[kind], *_owner(kind[0], lead)), ["lock"]) for kind in map(kind_of, kept)}
+
+
+def questions_kept(lead: JobLead, jobs: JobSet) -> Iterator[SeenBefore | PostsBefore]:
+    """What is to be answered by this lead for others after it: to its campaign's own jobs and to those of others that compare
+    with it. A kind that fails on it wants nothing of it."""
     for writer in jobs.writers:
         try:
             questions = list(writer.asks(lead))
@@ -123,13 +130,19 @@ def keys_of(lead: JobLead, jobs: JobSet, good: bool) -> Iterator[KeyRow]:
         for question in questions:
             if not isinstance(question, SeenBefore | PostsBefore) or kind_of(question) not in jobs.kinds:
                 continue
-            if not _meant(question, lead, own):
-                continue
-            values = [question.ip] if isinstance(question, PostsBefore) else question.normal
-            place = Place(jobs.kinds[kind_of(question)], digest(_owner(kind_of(question)[0], lead), values))
-            if place not in seen and all(values):
-                seen.add(place)
-                yield KeyRow(*place, lead.received_at, lead.id, good)
+            if _meant(question, lead, own):
+                yield question
+
+
+def keys_of(lead: JobLead, kept: Iterable[SeenBefore | PostsBefore], kinds: Kinds, good: bool) -> Iterator[KeyRow]:
+    """The keys of a lead by which these questions are answered (questions_kept)."""
+    seen: set[Place] = set()
+    for question in kept:
+        values = [question.ip] if isinstance(question, PostsBefore) else question.normal
+        place = Place(kinds[kind_of(question)], digest(_owner(kind_of(question)[0], lead), values))
+        if place not in seen and all(values):
+            seen.add(place)
+            yield KeyRow(*place, lead.received_at, lead.id, good)
 
 
 def _meant(question: SeenBefore | PostsBefore, lead: JobLead, own: bool) -> bool:

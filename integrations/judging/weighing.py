@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from integrations.judging.answers import Asked, Neighbours, answers_find, questions_lock
 from integrations.judging.job_sets import OUR_FAULT, JobSet, ReadyJob, Step
-from integrations.judging.lead_keys import GOOD, KeyRow, keys_of, may_count
+from integrations.judging.lead_keys import GOOD, KeyRow, keys_of, may_count, questions_kept, spaces_kept
 from integrations.kit.jobs import CannotJudge, Enriching, Failed, JobLead, PostsBefore, QualityCheck, SeenBefore
 from leads.models import Held, Lead
 from leads.models.lead import Status
@@ -72,6 +72,8 @@ class _Case:
     values: dict[str, str]
     judged: Judged
     runs: list[_Run] = field(default_factory=list)
+    kept: list[SeenBefore | PostsBefore] = field(default_factory=list)
+    """What its keys answer for leads after it."""
 
     def fail(self, job: ReadyJob | None, failed: Failed, *, group: str = "", unjudged: bool = False) -> None:
         self.judged.failed.append(
@@ -110,9 +112,14 @@ def leads_weigh(
         _enrich([case for case in cases if place < len(case.jobs.enrichment)], place, kinds, again)
     for case in cases:
         case.runs = [_run(step, case.seen) for step in case.jobs.quality]
+        case.kept = list(questions_kept(case.seen, case.jobs)) if case.lead.status != Status.TEST else []
     asked = [each for case in cases for run in case.runs for each in run.asked]
     if lock:
-        questions_lock(asked, kinds)
+        # Whoever asks nothing may pass beside others in any order.
+        comparing = [case for case in cases if any(map(_compares, case.runs))]
+        questions_lock(
+            asked, kinds, {n for case in comparing for n in spaces_kept(case.kept, case.seen, case.jobs.kinds)}
+        )
     answers = iter(answers_find(asked, kinds, again=again, mates=[case.lead.pk for case in cases] if again else ()))
     neighbours = Neighbours(again)
     for case in cases:
@@ -120,9 +127,10 @@ def leads_weigh(
             run.answers = [neighbours.answer(each, kinds, next(answers)) for each in run.asked]
             _judge(case, run)
         _conclude(case, gate)
-        if case.lead.status != Status.TEST and case.jobs.writers:
+        if case.kept:
             judged = case.judged
-            judged.keys = list(keys_of(case.seen, case.jobs, may_count(judged.status, case.lead.flag)))
+            good = may_count(judged.status, case.lead.flag)
+            judged.keys = list(keys_of(case.seen, case.kept, case.jobs.kinds, good))
             stands = case.lead if alone else judged
             neighbours.add(judged.keys, stands.status, case.lead.flag, stands.held, stands.billable)
     return {case.lead.pk: case.judged for case in cases}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Count, Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -84,6 +84,37 @@ def test_of_leads_that_several_workers_judge_at_once_one_of_each_passes(
     assert set(Delivery.objects.values_list("lead_id", flat=True)) == set(out.values_list("pk", flat=True))
     assert Delivery.objects.count() == out.count()
     sums_are_right()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scopes", [("campaigns", "campaigns"), ("campaigns", "instance"), ("advertiser", "publisher")])
+def test_of_two_equal_leads_in_campaigns_that_compare_with_each_other_one_passes(scopes: tuple[str, str]) -> None:
+    campaign, other = make_campaign(), make_campaign("Autumn")
+    for mine, theirs, scope in [(campaign, other, scopes[0]), (other, campaign, scopes[1])]:
+        duplicate(mine, settings={"scope": scope, **({"campaigns": [theirs.pk]} if scope == "campaigns" else {})})
+    ended = threading.Event()
+
+    def second() -> None:
+        receive(other, email=EMAILS[0])
+        leads_process()
+        connections.close_all()
+        ended.set()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic():
+        receive(campaign, email=EMAILS[0])
+        leads_process()
+        thread.start()
+        # It has to wait until what the first one says is there.
+        while not ended.wait(0.02):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+    thread.join(60)
+    assert ended.is_set()
+    assert list(Lead.objects.order_by("pk").values_list("status", flat=True)) == ["valid", "invalid"]
 
 
 @pytest.mark.django_db(transaction=True)
