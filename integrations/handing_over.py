@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, Value, When
 
 from integrations.delivery import Wish, accepting, deliveries_add
-from integrations.erasing import deliveries_erase
+from integrations.erasing import deliveries_erase, leads_left_over, leads_on_the_wire
 from integrations.gate import integration_reopen
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.poll_times import first_poll_at
@@ -214,7 +214,10 @@ class _Erasing:
         sending = Exists(Delivery.objects.filter(lead=OuterRef("pk"), state=DeliveryState.SENDING))
         annotations = {
             "pending": Case(When(processed_at=None, then=Value(True)), default=Value(False)),
-            "erased": Case(When(erased_at=None, then=Value(False)), default=Value(True)),
+            # Where something came since, it is erased once more.
+            "erased": Case(
+                When(erased_at=None, then=Value(False)), When(leads_left_over(), then=Value(False)), default=Value(True)
+            ),
             "sending": Case(When(sending, then=Value(True)), default=Value(False)),
         }
         return rows.annotate(**annotations), tuple(annotations)
@@ -227,10 +230,14 @@ class _Erasing:
         return "being sent right now" if row["sending"] else ""
 
     def act(self, activity: Activity, rows: Sequence[Row]) -> dict[int, str]:
-        personal = leads_erase([row["pk"] for row in rows], by=activity.by)
+        ids = {row["pk"] for row in rows}
+        # A worker may have taken it since the facts were read; what it comes back with would be kept.
+        sending = leads_on_the_wire(ids)
+        personal = leads_erase(ids - sending, by=activity.by)
         deliveries_erase(personal)
         lead_events_erase(personal)
-        return dict.fromkeys(personal, "Erased.")
+        left: dict[int, str] = dict.fromkeys(sending, NotDone("being sent right now"))
+        return left | dict.fromkeys(personal, "Erased.")
 
 
 DELIVER = Action("deliver", "Deliver", "sent", _Delivering)

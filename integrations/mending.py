@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import transaction
 
 from integrations.delivery import Wish, deliveries_add, deliveries_release
+from integrations.judging.appended import lead_append
 from integrations.models import Delivery, DeliveryState, FieldMapping, IntegrationState, VerdictState
 from leads.forms import FieldSpec, Input, compile_form, text_problem
 from leads.models import Lead
 from leads.models.lead import Via
-from leads.status import lead_append
 
 # Said no, or came to nothing; what may have arrived, or is on its way, is not mended here.
 ENDED = (DeliveryState.REFUSED, DeliveryState.EXHAUSTED)

@@ -26,7 +26,7 @@ from integrations.reasons import Translations
 from integrations.webhooks.delivery_events import deliveries_changed, deliveries_told
 from leads import clock
 from leads.database import insert_rows, update_rows, uuid7
-from leads.models import Flag, Lead
+from leads.models import Flag, Lead, ReasonCode
 from leads.models.lead import Via
 from leads.status import FlagChange, leads_flag
 from leads.wake import wake
@@ -154,10 +154,11 @@ def _apply_batch() -> int:
             # Locked: a newer flag that is being written elsewhere is waited for, and seen.
             for lead in Lead.objects.select_for_update()
             .filter(pk__in={d.lead_id for d in deliveries.values() if d.lead_id})
-            .only("flag", "reason_code", "comment", "flagged_at", "flagged_by")
+            .only("flag", "reason_code", "comment", "flagged_at", "flagged_by", "erased_at")
             .order_by("pk")
         }
         table = Translations({d.integration_id for d in deliveries.values()})
+        _of_erased_cut(updates, deliveries, leads, table)
         applying = _Applying(deliveries, leads, table, _history(updates, deliveries))
         for update in sorted(updates, key=lambda u: (word_of(u).place, u.pk)):
             update.state = applying.apply(update)
@@ -190,6 +191,28 @@ def _polls_put_off(updates: Iterable[StatusUpdate], deliveries: Mapping[int, Del
     days = dict(integrations.values_list("pk", "campaign__verdict_days"))
     for d in asked:
         d.next_poll_at = next_poll_at(d.delivered_at or now, now, days[d.integration_id], after_s=after_s)
+
+
+def _of_erased_cut(
+    updates: Iterable[StatusUpdate],
+    deliveries: Mapping[int, Delivery],
+    leads: Mapping[int, Lead],
+    table: Translations,
+) -> None:
+    """What is said of leads whose personal data was erased may quote anything of it: the verdict is kept, and codes that we know."""
+    rows = []
+    codes: set[str] | None = None
+    for update in updates:
+        delivery = deliveries.get(update.delivery_id or 0)
+        lead = leads.get(delivery.lead_id or 0) if delivery is not None else None
+        if delivery is None or lead is None or lead.erased_at is None:
+            continue
+        codes = set(ReasonCode.objects.values_list("code", flat=True)) if codes is None else codes
+        if update.reason_code not in codes and not table.knows(delivery.integration_id, update.reason_code):
+            update.reason_code = ""
+        update.comment = update.raw = ""
+        rows.append((update.pk, update.reason_code, "", ""))
+    update_rows(StatusUpdate, ["id"], ["reason_code", "comment", "raw"], rows)
 
 
 def _history(updates: Iterable[StatusUpdate], deliveries: Mapping[int, Delivery]) -> dict[int, list[Word]]:

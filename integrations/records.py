@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
 from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
 from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
+from integrations.erasing import deliveries_erased
 from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
 from integrations.models import Attempt, Delivery, DeliveryState, Integration
 from integrations.poll_times import first_poll_at
@@ -136,7 +138,7 @@ class Journal:
                 written = update_rows(Delivery, ["id", "fence"], _OUTCOME, record.rows)
                 doubt_settle([row[0] for row in record.rows if row[2] != DeliveryState.DELIVERED])
                 if record.failures < WITHOUT_LOG_AFTER:
-                    insert_rows(Attempt, _ATTEMPT, record.attempts)
+                    insert_rows(Attempt, _ATTEMPT, _attempts_kept(record, {pk for pk, _ in written}))
                 self._tell_the_integration(record, host, probing)
                 deliveries_changed([pk for pk, _ in written])
         except Exception as error:  # noqa: BLE001  a value that can't be adapted is no error of the database
@@ -176,3 +178,10 @@ class Journal:
             # The rest would be refused as well: it waits until their form has been looked at.
             deliveries_park(self._integration_id, FORM_ASKED)
             pull_soon(self._integration_id)
+
+
+def _attempts_kept(record: Record, written: Collection[int]) -> list[tuple[Any, ...]]:
+    """The attempts of a record; without their words where the delivery was lost to others and its lead or person erased."""
+    lost = [row[0] for row in record.rows if row[0] not in written]
+    erased = deliveries_erased(lost) if lost else ()
+    return [(*row[:-2], "", []) if row[0] in erased else row for row in record.attempts]

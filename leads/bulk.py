@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from django.db.models import Case, Count, QuerySet, Value, When
+from django.db.models import Case, Count, Q, QuerySet, Value, When
 
 from leads.activity import PREPARE_BATCH, ActivityError, Kind, Result, items_add
 from leads.models import Activity, ActivityItem, Flag, ItemState, Lead
@@ -159,7 +159,9 @@ class _Flagging:
         self.reason_code, self.comment = params.get("reason_code", "")[:200], params.get("comment", "")
 
     def facts(self, rows: QuerySet[Any]) -> Found:
-        same = When(flag=self.flag, reason_code=self.reason_code, comment=self.comment, then=Value(True))
+        # Of a lead that was erased no comment is kept.
+        words = Q(comment=self.comment) | Q(erased_at__isnull=False)
+        same = When(words, flag=self.flag, reason_code=self.reason_code, then=Value(True))
         return rows.annotate(said=Case(same, default=Value(False))), ("said",)
 
     def why_not(self, row: Row) -> str:

@@ -15,8 +15,7 @@ from django.db import transaction
 
 from leads import clock
 from leads.database import insert_rows, update_rows, uuid7
-from leads.forms import email_key, email_names
-from leads.models import Field, Flag, Happening, Held, Lead, LeadChange, LeadKey
+from leads.models import Flag, Happening, Held, Lead, LeadChange, LeadKey, ReasonCode
 from leads.models.lead import Status, Via
 from leads.outbox import outbox_add_leads
 from leads.tracking.lead_events import NAMES, RECEIVED, Change, flag_before, leads_changed
@@ -25,6 +24,8 @@ from leads.wake import wake
 # The task that tells the instances which leads came from; named, never imported: leads know no integrations.
 STATUS_SYNC_TASK = "integrations.hand_over_changes"
 BATCH = 500
+# In the data of a change: what was said with it was not kept, for the lead's personal data was erased.
+NOT_KEPT = "not_kept"
 
 _HISTORY = (
     "lead", "kind", "status", "flag", "reason_code", "comment", "data", "by", "via", "event_id", "decided_at", "sync_due",
@@ -110,9 +111,10 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     leads = (
         Lead.objects.select_for_update()
         .filter(pk__in=list(changes))
-        .only("flag", "status", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token")
+        .only("flag", "status", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token", "erased_at")
         .order_by("pk")
     )
+    codes: set[str] | None = None
     updates: list[tuple[object, ...]] = []
     history: list[tuple[object, ...]] = []
     tracked: list[Change] = []
@@ -120,13 +122,17 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     for lead in leads:
         change = changes[lead.pk]
         reason_code, comment, by = change.reason_code[:200], change.comment, change.by[:200]
+        if lead.erased_at is not None:
+            codes = _reason_codes() if codes is None else codes
+            reason_code, comment = _kept_of_erased(lead, change, codes)
         if (lead.flag, lead.reason_code, lead.comment) == (change.flag, reason_code, comment):
             continue
         decided_at = change.decided_at or now
+        cut = {NOT_KEPT: True} if (reason_code, comment) != (change.reason_code[:200], change.comment) else {}
         sync_due = bool(lead.sync_subdomain and lead.sync_token)
         updates.append((lead.pk, change.flag, reason_code, comment, by, decided_at))
         history.append(
-            (lead.pk, LeadChange.Kind.FLAGGED, "", change.flag, reason_code, comment, {}, by, change.via)
+            (lead.pk, LeadChange.Kind.FLAGGED, "", change.flag, reason_code, comment, cut, by, change.via)
             + (change.event_id, decided_at, sync_due)
         )
         told[lead.pk] = {
@@ -148,6 +154,19 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     leads_changed(tracked)
     outbox_add_leads(Happening.LEAD_FLAGGED, told)
     return {lead_id for lead_id, *_ in updates}  # type: ignore[misc]
+
+
+def _reason_codes() -> set[str]:
+    return set(ReasonCode.objects.values_list("code", flat=True))
+
+
+def _kept_of_erased(lead: Lead, change: FlagChange, codes: Collection[str]) -> tuple[str, str]:
+    """Reason code and comment of a flag for a lead whose personal data was erased: what people write may quote anything of it,
+    so that only codes of our own are kept."""
+    code = change.reason_code[:200]
+    code = code if code in codes or code == lead.reason_code else ""
+    # What is there stays where nothing new is said.
+    return code, lead.comment if (lead.flag, lead.reason_code) == (change.flag, code) else ""
 
 
 def leads_judge(judgements: Mapping[int, Judgement], *, tell: Mapping[int, bool]) -> None:
@@ -307,30 +326,18 @@ def _judged_told(judgements: Mapping[int, Judgement], event_ids: Mapping[int, uu
     )
 
 
-def lead_append(lead_id: int, data: Mapping[str, str], *, by: str = "", via: Via = Via.WEBHOOK) -> bool:
-    """Add to or overwrite a lead's values (facts, section 8, lead-append); False where there is no such lead."""
-    with transaction.atomic():
-        lead = Lead.objects.select_for_update().only("values", "form_id").filter(pk=lead_id).first()
-        if lead is None:
-            return False
-        lead.values = {**lead.values, **data}
-        fields = Field.objects.filter(form=lead.form_id).values_list("name", "type")
-        lead.email_key = email_key(email_names(fields), lead.values)
-        lead.save(update_fields=["values", "email_key"])
-        _write_history(
-            [
-                (lead_id, LeadChange.Kind.APPENDED, "", "", "", "", dict(data), by[:200], via)
-                + (uuid7(), clock.now(), False)
-            ]
-        )
-    return True
-
-
-def leads_note(kind: LeadChange.Kind, notes: Mapping[int, str], *, by: str, data: Mapping[int, dict[str, str]]) -> None:
-    """Write down in the histories of leads what a person did that is neither status nor flag (lead id to words)."""
+def leads_note(
+    kind: LeadChange.Kind,
+    notes: Mapping[int, str],
+    *,
+    by: str,
+    data: Mapping[int, dict[str, str]],
+    via: Via = Via.ADMIN,
+) -> None:
+    """Write down in the histories of leads what happened that is neither status nor flag (lead id to words)."""
     now = clock.now()
     rows = [
-        (lead_id, kind, "", "", "", words, data.get(lead_id, {}), by[:200], Via.ADMIN, uuid7(), now, False)
+        (lead_id, kind, "", "", "", words, data.get(lead_id, {}), by[:200], via, uuid7(), now, False)
         for lead_id, words in notes.items()
     ]
     for start in range(0, len(rows), BATCH):

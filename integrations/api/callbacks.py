@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from integrations.early_words import about_key, deliveries_by_key, early_full, may_be_early
+from integrations.judging.appended import lead_append
 from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
@@ -21,7 +22,7 @@ from leads import clock, pool
 from leads.batcher import Batcher, Overloaded
 from leads.callback_hash import hash_parsed
 from leads.models import Lead
-from leads.publisher_api.callbacks import flag_by_hash, read_callback
+from leads.publisher_api.callbacks import append_by_hash, flag_by_hash, read_callback
 from leads.web import Request, Response, Route, overloaded
 
 
@@ -109,4 +110,12 @@ def _names_a_lead(key: uuid.UUID) -> bool:
     return Lead.objects.filter(hash=key).exists()
 
 
-ROUTES = [Route(["POST"], "/api/webhook/{action:validate|invalidate}/{token}", receive)]
+async def append(request: Request) -> Response:
+    """POST /ajax/lead-append/{lead_hash}: see leads.publisher_api.callbacks.append_by_hash."""
+    return await append_by_hash(request, lead_append)
+
+
+ROUTES = [
+    Route(["POST"], "/api/webhook/{action:validate|invalidate}/{token}", receive),
+    Route(["POST"], "/ajax/lead-append/{lead_hash}", append),
+]

@@ -188,7 +188,9 @@ def _build_batch() -> int | None:
         campaign = build.job.campaign
         again = build.finished_at is not None
         leads = list(
+            # Locked: keys of what a lead said a moment ago must not come after those of what it says now.
             _leads_in(build.reach, campaign)
+            .select_for_update(of=("self",))
             .filter(pk__gt=build.done_to, pk__lte=build.up_to, processed_at__isnull=False, erased_at__isnull=True)
             .exclude(status=Status.TEST)
             .annotate(channel=F("link__channel"), advertiser=F("campaign__advertiser"))

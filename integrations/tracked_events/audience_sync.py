@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from integrations.delivery import DELIVER_TASK, accepting
 from integrations.erasing import ENDED
@@ -329,6 +329,13 @@ def told_erase(campaign_id: int, user_ids: Collection[str]) -> None:
     Attempt.objects.filter(delivery__in=ids).update(exchanges=[], message="")
     rows = Delivery.objects.filter(pk__in=ids)
     rows.update(data={}, problems=[], reason="")
-    rows.filter(state__in=(*_NOT_OUT, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED)).update(
-        state=DeliveryState.EXHAUSTED, reason=ENDED, next_try_at=None, next_poll_at=None
+    ended = (*_NOT_OUT, DeliveryState.SENDING, DeliveryState.UNKNOWN, DeliveryState.EXHAUSTED)
+    # What is on the wire ends too: its worker has lost it, and what it comes back with is not kept.
+    rows.filter(state__in=ended).update(
+        state=DeliveryState.EXHAUSTED,
+        reason=ENDED,
+        next_try_at=None,
+        next_poll_at=None,
+        lease_until=None,
+        fence=F("fence") + 1,
     )

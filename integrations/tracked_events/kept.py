@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -105,10 +105,16 @@ def _events_erase(ids: Sequence[int], values: Sequence[str]) -> int:
     deliveries = Delivery.objects.select_for_update().filter(event__in=ids)
     rows = list(deliveries.values_list("pk", "state", "reason", "comment"))
     Attempt.objects.filter(delivery__in=[row[0] for row in rows]).update(exchanges=[], message="")
-    ended = [row[0] for row in rows if row[1] in _NOT_OUT]
+    # What is on the wire ends too: its worker has lost it, and what it comes back with is not kept.
+    ended = [row[0] for row in rows if row[1] in (*_NOT_OUT, DeliveryState.SENDING)]
     deliveries.update(problems=[], data={})
     Delivery.objects.filter(pk__in=ended).update(
-        state=DeliveryState.EXHAUSTED, reason=ENDED, next_try_at=None, next_poll_at=None
+        state=DeliveryState.EXHAUSTED,
+        reason=ENDED,
+        next_try_at=None,
+        next_poll_at=None,
+        lease_until=None,
+        fence=F("fence") + 1,
     )
     for pk, _, reason, comment in rows:
         kept = {"reason": without(reason, values), "comment": without(comment, values)}

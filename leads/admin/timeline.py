@@ -12,6 +12,7 @@ from django.urls import reverse
 from leads.admin.badges import FLAG_TONES, SHAPES, STATUS_TONES
 from leads.models import Flag, Held, Lead, LeadChange, Status
 from leads.models.lead import Via
+from leads.status import NOT_KEPT
 
 PLAIN_KINDS = {
     LeadChange.Kind.IMPORTED: ("Imported", "good"),
@@ -80,7 +81,12 @@ def _change_entry(change: LeadChange) -> Entry:
     who = change.by or Via(change.via).label
     if change.kind == LeadChange.Kind.APPENDED:
         added = [f"{name}: {value}" for name, value in change.data.items()]
-        return Entry(change.created_at, f"Data added by {who}", "busy", added)
+        return Entry(
+            change.created_at,
+            f"Data {'added' if added else 'sent'} by {who}",
+            "busy" if added else "off",
+            added or [change.comment],
+        )
     if change.kind in PLAIN_KINDS:
         title, tone = PLAIN_KINDS[LeadChange.Kind(change.kind)]
         return Entry(
@@ -96,6 +102,8 @@ def _change_entry(change: LeadChange) -> Entry:
     lines = [f"Reason: {change.reason_code}"] if change.reason_code else []
     if change.comment:
         lines.append(f"Comment: {change.comment}")
+    if change.data.get(NOT_KEPT):
+        lines.append("What was written with it was not kept: the personal data of this lead was erased before.")
     if abs((change.created_at - change.decided_at).total_seconds()) > 60:
         lines.append(f"Decided {change.decided_at:%d %b %Y %H:%M} UTC")
     if change.sync_due:

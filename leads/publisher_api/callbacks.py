@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -20,9 +20,11 @@ from leads.models import Flag, Lead, LeadChange
 from leads.models.lead import Via
 from leads.posted import Pairs, split_name
 from leads.publisher_api import answers
-from leads.status import FlagChange, lead_append, leads_flag
+from leads.status import FlagChange, leads_flag
 from leads.web import Refusal, Request, Response, overloaded, text_response
 
+# Writes values that were added to a lead down: lead id and values; False where there is no such lead.
+Keep = Callable[[int, Mapping[str, str]], bool]
 MAX_NAME_CHARS = 100
 MAX_REASON_CHARS = 200
 _FLAGS = {
@@ -140,9 +142,10 @@ def _decided_at(text: str) -> dt.datetime | None:
         return None
 
 
-async def append(request: Request) -> Response:
+async def append_by_hash(request: Request, keep: Keep) -> Response:
     """POST /ajax/lead-append/{lead_hash}: add or overwrite values, as form[name] or name; 200 and an empty body.
 
+    `keep` writes them down; False where there is no such lead.
     400 for values that can't be kept, 404 for an unknown hash.
     """
     hashes = lead_hashes(request.params["lead_hash"])
@@ -163,17 +166,17 @@ async def append(request: Request) -> Response:
         raise answers.validation_failed(errors)
     if not hashes:
         return _unknown_lead()
-    return await pool.slow(_append, hashes, data)
+    return await pool.slow(_append, hashes, data, keep)
 
 
-def _append(hashes: Sequence[uuid.UUID], data: Mapping[str, str]) -> Response:
+def _append(hashes: Sequence[uuid.UUID], data: Mapping[str, str], keep: Keep) -> Response:
     lead = Lead.objects.filter(hash__in=hashes).only("pk", "values").first()
     if lead is None:
         return _unknown_lead()
     if len({*lead.values, *data}) > settings.MAX_FORM_PARTS:
         message = f"A lead has at most {settings.MAX_FORM_PARTS} values."
         raise answers.validation_failed([FieldError("", message)])
-    return Response(200) if lead_append(lead.pk, data) else _unknown_lead()
+    return Response(200) if keep(lead.pk, data) else _unknown_lead()
 
 
 def _key(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leads.publisher_api import callbacks, collection, publisher, tokens, webhook
+from leads.publisher_api import collection, publisher, tokens, webhook
 from leads.web import Route
 
 _PUBLISHER = "/api/v{version:2\\.[0-5]|3\\.0}/publisher"
@@ -27,7 +27,6 @@ ROUTES = (
     Route(["GET"], f"{_CAMPAIGN_V2}/links", webhook.links),
     Route(["GET", "POST"], "/oauth/v2/token", tokens.token),
     Route(["POST"], "/api/login", tokens.login),
-    Route(["POST"], "/ajax/lead-append/{lead_hash}", callbacks.append),
     Route(["GET"], "/api/v4/leads(?:\\.jsonld)?", collection.leads),
     Route(["GET"], "/api/v4/leads/{lead_id:int}(?:\\.jsonld)?", collection.lead),
 )

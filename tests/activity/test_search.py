@@ -7,10 +7,10 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from leads.appending import lead_append
 from leads.callback_hash import callback_hash
 from leads.lead_search import LeadSearch
 from leads.models import Lead, Status
-from leads.status import lead_append
 from tests.activity.conftest import MakeLead
 
 pytestmark = pytest.mark.django_db

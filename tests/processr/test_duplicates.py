@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from integrations.judging.appended import lead_append
 from integrations.judging.arranging import job_remove
 from integrations.judging.changes import processr_changed
 from integrations.judging.key_builds import key_builds_due, keys_build, keys_clean
@@ -160,6 +161,37 @@ def test_a_person_who_was_erased_is_not_remembered(campaign: Campaign) -> None:
     leads_erase([lead.pk], by="ada")
     assert not LeadKey.objects.exists()
     assert not fails(campaign)
+
+
+def test_a_lead_whose_values_changed_later_is_found_by_the_new_ones_and_no_more_by_the_old(campaign: Campaign) -> None:
+    duplicate(campaign)
+    first = judge(campaign, email=ADA)
+    assert lead_append(first.pk, {"email": "countess@example.test"})
+    assert fails(campaign, email="COUNTESS@example.test")
+    assert not fails(campaign, email=ADA)
+
+
+def test_a_lead_that_is_yet_to_be_judged_and_one_that_was_erased_get_no_keys_by_later_values(
+    campaign: Campaign,
+) -> None:
+    duplicate(campaign)
+    waiting, erased = receive(campaign, email=ADA), judge(campaign, email="bob@example.test")
+    lead_append(waiting.pk, {"email": "countess@example.test"})
+    leads_erase([erased.pk], by="ada")
+    lead_append(erased.pk, {"email": "bob@example.test"})
+    assert not LeadKey.objects.filter(lead=erased).exists()
+    leads_process()
+    assert LeadKey.objects.filter(lead=waiting).count() == 1
+    assert fails(campaign, email="countess@example.test")
+
+
+def test_a_lead_that_a_person_found_valid_stays_a_good_one_when_values_are_added(campaign: Campaign) -> None:
+    duplicate(campaign, settings={"against": "valid"})
+    required(campaign, "lastName", hard_fail=True)
+    first = judge(campaign, email=ADA)
+    leads_flag({first.pk: FlagChange(Flag.VALID, "CONFIRMED")})
+    lead_append(first.pk, {"email": "countess@example.test"})
+    assert fails(campaign, email="countess@example.test", lastName="L")
 
 
 # --- leads before the job ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from integrations.models import Attempt, Delivery
+from integrations.records import Journal, Record
 from integrations.tracked_events.kept import events_purge
 from leads.models import Device, Event, Identity, Person, PersonEvent, Source
 from tests.tracking.conftest import said
@@ -56,6 +57,20 @@ def test_all_that_is_known_of_a_person_is_erased_and_of_nobody_else(source: Sour
         "exhausted",
         "queued",
     ]
+
+
+def test_what_a_worker_is_just_sending_leaves_nothing_when_it_comes_back(source: Source) -> None:
+    destination(source.campaign)
+    said(source, {"userId": "user-ada"})
+    delivery = Delivery.objects.get()
+    Delivery.objects.update(state="sending", fence=1, tries=1)
+    call_command("erase_person", "user-ada")
+    record = Record(rows=[(delivery.pk, 1, "delivered", "to user-ada", [], None, None, "77", None, None, 0, 1, False)])
+    record.attempts.append((delivery.pk, 1, timezone.now(), 5, "delivered", "user-ada", [{"request": "user-ada"}]))
+    Journal(delivery.integration_id).write(record, host="acme.example", probing=False)
+    assert "user-ada" not in everything()
+    assert Attempt.objects.get().outcome == "delivered"
+    assert Delivery.objects.get().state == "exhausted"
 
 
 def test_what_has_not_been_routed_yet_is_erased_too(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
