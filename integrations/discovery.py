@@ -27,6 +27,7 @@ from integrations.kit.text_map import setting_text
 from integrations.mapping import COLUMNS
 from integrations.models import FieldMapping, Integration, IntegrationState, MappingVersion
 from integrations.versions import mapping_save
+from leads import clock
 from leads.models import Field
 from leads.wake import wake
 
@@ -156,7 +157,7 @@ def pull_soon(integration_id: int) -> None:
 
     Not more often than once a minute: a client that refuses what it has just asked for must not keep us busy.
     """
-    now = timezone.now()
+    now = clock.now()
     pulled_at = Integration.objects.values_list("pulled_at", flat=True).get(pk=integration_id)
     pause = dt.timedelta(seconds=PULL_PAUSE_SECONDS * settings.SCHEDULE_FACTOR)
     when = now if pulled_at is None else max(now, pulled_at + pause)
@@ -173,7 +174,7 @@ def next_pull_at(now: dt.datetime) -> dt.datetime:
 def pulls_due() -> list[int]:
     """Integrations whose client's form is to be looked at now: those that are on or need a look."""
     states = (IntegrationState.ON, IntegrationState.NEEDS_A_LOOK)
-    due = Integration.objects.filter(next_pull_at__lte=timezone.now(), state__in=states)
+    due = Integration.objects.filter(next_pull_at__lte=clock.now(), state__in=states)
     return list(due.order_by("next_pull_at").values_list("pk", flat=True)[:PULLS_AT_ONCE])
 
 

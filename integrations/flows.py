@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.utils import timezone
 
 from integrations.kit.contract import Call, Connector, Flow, NoAnswer, Request, Response, Token
 from integrations.kit.flow import run
 from integrations.kit.http import send_once
 from integrations.models import RemoteToken
+from leads import clock
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def run_step(
 def token_known(connector: Connector, values: Mapping[str, Any], *, refused: str = "") -> str:
     """A token that is still good for a while, other than the refused one; "" where a log-in is needed."""
     credential = credential_of(connector, values)
-    soon = timezone.now() + TOKEN_MARGIN
+    soon = clock.now() + TOKEN_MARGIN
     value, expires_at = _tokens.get(credential, ("", soon))
     if value != refused and expires_at > soon:
         return value
@@ -102,7 +102,7 @@ def token_known(connector: Connector, values: Mapping[str, Any], *, refused: str
 def token_keep(connector: Connector, values: Mapping[str, Any], token: Token) -> str:
     """Keep a new token, for this process and then for all workers; its value."""
     credential = credential_of(connector, values)
-    expires_at = timezone.now() + dt.timedelta(seconds=token.expires_in_s)
+    expires_at = clock.now() + dt.timedelta(seconds=token.expires_in_s)
     _tokens[credential] = (token.value, expires_at)
     RemoteToken.objects.update_or_create(
         credential=credential, defaults={"token": {"value": token.value}, "expires_at": expires_at}

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from integrations.discovery import pull_soon
 from integrations.flows import SingleCalls, connector_call, token_get, token_renew
@@ -154,7 +153,7 @@ def _received(integration: Integration, row: LeadRow, by: str) -> tuple[int, Del
             next_try_at=None,
             tries=1,
             fence=1,
-            lease_until=timezone.now() + dt.timedelta(seconds=LEASE_SECONDS),
+            lease_until=clock.now() + dt.timedelta(seconds=LEASE_SECONDS),
             mapping_version=integration.mapping_version,
         )
     return lead_id, delivery

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from leads import clock
 from leads.activity import (
     AT_WORK,
     PREPARE_BATCH,
@@ -46,7 +46,7 @@ OUR_FAULT = "Our own software failed on this one. It can be tried again."
 
 def activities_due() -> list[int]:
     """Activities at work that no living worker holds."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now())
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now())
     return list(Activity.objects.filter(free, state__in=["preparing", "running"]).values_list("pk", flat=True))
 
 
@@ -83,7 +83,7 @@ def activity_work(activity_id: int, kinds: Mapping[str, Kind]) -> None:
 
 
 def _claim(activity_id: int) -> int | None:
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         activity = (
             Activity.objects.select_for_update(skip_locked=True).filter(pk=activity_id, state__in=AT_WORK).first()
@@ -97,7 +97,7 @@ def _claim(activity_id: int) -> int | None:
 
 
 def _let_go(activity_id: int, fence: int, pause_s: float) -> None:
-    until = timezone.now() + dt.timedelta(seconds=pause_s) if pause_s else None
+    until = clock.now() + dt.timedelta(seconds=pause_s) if pause_s else None
     Activity.objects.filter(pk=activity_id, fence=fence).update(lease_until=until)
 
 
@@ -136,7 +136,7 @@ class _Turn:
         activity = Activity.objects.filter(pk=self.activity_id, fence=self.fence, state=ActivityState.RUNNING).first()
         if activity is None or activity.cancel_requested or self._kind is None or self._kind.ask is None:
             return ()
-        until = timezone.now() + dt.timedelta(seconds=ASKING_SECONDS)
+        until = clock.now() + dt.timedelta(seconds=ASKING_SECONDS)
         Activity.objects.filter(pk=self.activity_id, fence=self.fence).update(lease_until=until)
         items = _next(activity, self._kind, limit)
         return (self._kind.ask(activity, items),) if items else ()
@@ -145,7 +145,7 @@ class _Turn:
 def _held(activity_id: int, fence: int) -> Activity | None:
     activity = Activity.objects.select_for_update().filter(pk=activity_id, fence=fence, state__in=AT_WORK).first()
     if activity is not None:
-        activity.lease_until = timezone.now() + dt.timedelta(seconds=LEASE_SECONDS)
+        activity.lease_until = clock.now() + dt.timedelta(seconds=LEASE_SECONDS)
     return activity
 
 

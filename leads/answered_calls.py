@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
+from leads import clock
 from leads.database import insert_rows
 from leads.intake import KeyReused
 from leads.models import AnsweredCall
@@ -57,7 +57,7 @@ def call_digest(*parts: bytes) -> str:
 
 def call_claim(key_id: int, idempotency_key: str, digest: str) -> Claim | Answered:
     """Claim a call, or its first answer. Raises StillRunning, and KeyReused where the first was another one."""
-    now = timezone.now()
+    now = clock.now()
     AnsweredCall.objects.filter(created_at__lt=now - KEPT).delete()
     row = (key_id, idempotency_key, digest, now, now)
     made = insert_rows(
@@ -88,7 +88,7 @@ def call_claim(key_id: int, idempotency_key: str, digest: str) -> Claim | Answer
 
 def call_alive(claim: Claim) -> None:
     """Say that the call is being worked still."""
-    AnsweredCall.objects.filter(pk=claim.pk).update(alive_at=timezone.now())
+    AnsweredCall.objects.filter(pk=claim.pk).update(alive_at=clock.now())
 
 
 def call_answer(claim: Claim, status: int, content_type: str, pieces: Iterable[bytes]) -> None:

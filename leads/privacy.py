@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
+from leads import clock
 from leads.database import update_rows
 from leads.models import ActivityItem, Held, Lead, LeadChange, LeadKey, OutboxEvent
 from leads.personal import MASK as MASK
@@ -29,7 +29,7 @@ def leads_erase(lead_ids: Collection[int], *, by: str) -> dict[int, tuple[str, .
     (integrations/erasing.py). A lead that was erased before is erased of what came since: comments as a whole, for nobody
     knows any more what they quote.
     """
-    now = timezone.now()
+    now = clock.now()
     leads = list(Lead.objects.select_for_update().filter(pk__in=lead_ids).order_by("pk"))
     before = {lead.pk: lead.erased_at for lead in leads}
     personal = {

@@ -27,6 +27,7 @@ BATCH = 500
 # In the data of a change: what was said with it was not kept, for the lead's personal data was erased.
 NOT_KEPT = "not_kept"
 
+_TELLING = ("sync_subdomain", "sync_token", "erased_at")
 _HISTORY = (
     "lead", "kind", "status", "flag", "reason_code", "comment", "data", "by", "via", "event_id", "decided_at", "sync_due",
 )  # fmt: skip
@@ -111,9 +112,10 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     leads = (
         Lead.objects.select_for_update()
         .filter(pk__in=list(changes))
-        .only("flag", "status", "reason_code", "comment", "flagged_by", "sync_subdomain", "sync_token", "erased_at")
+        .only("flag", "status", "reason_code", "comment", "flagged_by", "released_at", *_TELLING)
         .order_by("pk")
     )
+    accepted = dict.fromkeys(_accepted([lead.pk for lead in leads if lead.released_at and not lead.flag]), Flag.VALID)
     codes: set[str] | None = None
     updates: list[tuple[object, ...]] = []
     history: list[tuple[object, ...]] = []
@@ -144,7 +146,7 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
             "change": change.event_id.hex,
             "decided_at": decided_at.isoformat(),
         }
-        if change.flag in NAMES and change.flag != flag_before(lead.flag, lead.status):
+        if change.flag in NAMES and change.flag != (flag_before(lead.flag, lead.status) or accepted.get(lead.pk, "")):
             tracked.append(Change(lead.pk, change.flag, change.event_id, decided_at, reason_code, change.via))
     update_rows(Lead, ["id"], ["flag", "reason_code", "comment", "flagged_by", "flagged_at"], updates)
     # What the Processr turned down and somebody finds valid after all counts as valid for those who look for earlier leads.
@@ -154,6 +156,14 @@ def _flag_batch(changes: Mapping[int, FlagChange]) -> set[int]:
     leads_changed(tracked)
     outbox_add_leads(Happening.LEAD_FLAGGED, told)
     return {lead_id for lead_id, *_ in updates}  # type: ignore[misc]
+
+
+def _accepted(ids: Sequence[int]) -> list[int]:
+    """Which of these leads a person has let out of Caution: that was said to be valid then."""
+    if not ids:
+        return []
+    found = LeadChange.objects.filter(lead__in=ids, kind=LeadChange.Kind.RELEASED, via=Via.ADMIN, status=Status.VALID)
+    return list(found.filter(data__held=Held.CAUTION).values_list("lead_id", flat=True))
 
 
 def _reason_codes() -> set[str]:
@@ -254,8 +264,11 @@ def leads_decide(decisions: Mapping[int, Decision]) -> set[int]:
             + (decision.by[:200], via, event_ids[pk], now, tell)
         )
     _write_history(history)
+    # A colleague who lets it out of Caution says that it is valid; where a flag stands, that is what holds.
+    valid = [pk for pk, lead in leads.items() if status[pk] != lead.status and pk in out and not lead.flag]
     leads_changed(
-        [
+        [Change(pk, Flag.VALID, event_ids[pk], now, decisions[pk].reason_code[:200], Via.ADMIN) for pk in valid]
+        + [
             Change(pk, Flag.INVALID, event_ids[pk], now, decisions[pk].reason_code[:200], Via.ADMIN)
             for pk in leads
             if pk not in out

@@ -17,7 +17,7 @@ from leads.tracking.lead_events import NAMES
 
 WHEN = {
     "received": "it came in and was no test",
-    "valid": "a colleague or the client says so",
+    "valid": "a colleague or the client says so, also by accepting it out of Caution",
     "invalid": "the Processr, a colleague or the client says so",
     "returned": "the client gives it back",
 }

@@ -202,7 +202,7 @@ def event_keys(leads: Iterable[Lead]) -> dict[uuid.UUID, int]:
     campaigns = {lead.campaign_id for lead in by_id.values()}
     for source_id, campaign_id in Source.objects.filter(campaign__in=campaigns).values_list("pk", "campaign"):
         sources.setdefault(campaign_id, []).append(source_id)
-    kinds = (LeadChange.Kind.JUDGED, LeadChange.Kind.FLAGGED)
+    kinds = (LeadChange.Kind.JUDGED, LeadChange.Kind.FLAGGED, LeadChange.Kind.RELEASED)
     changes: list[tuple[int, uuid.UUID | None]] = [(pk, None) for pk in by_id]
     changes += LeadChange.objects.filter(lead__in=by_id, kind__in=kinds).values_list("lead", "event_id")
     return {

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from integrations.bulk import KINDS
 from leads import activity_work as working
+from leads import clock
 from leads.activity import (
     Kind,
     Preparer,
@@ -23,7 +24,8 @@ from leads.activity import (
     items_add,
 )
 from leads.activity_work import activities_due, activity_work
-from leads.models import Activity, ActivityItem, ItemState, Lead, LeadChange
+from leads.answered_calls import Claim, StillRunning, call_alive, call_claim
+from leads.models import Activity, ActivityItem, AnsweredCall, ItemState, Lead, LeadChange, PartnerKey
 from leads.models.lead import Via
 from leads.status import leads_note
 from tests.activity.conftest import MakeLead
@@ -206,3 +208,33 @@ def test_an_activity_of_a_kind_that_is_gone_ends_with_words(activity: Activity) 
     activity_work(activity.pk, KINDS)
     activity.refresh_from_db()
     assert (activity.state, activity.reason) == ("failed", "This portal knows no “look”.")
+
+
+@pytest.fixture
+def wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of this machine is an hour ahead of the one that all workers go by."""
+    right = timezone.now
+    monkeypatch.setattr("leads.clock.now", right)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: right() + dt.timedelta(hours=1))
+
+
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_worker_whose_clock_is_wrong_takes_no_activity_away_from_its_colleague() -> None:
+    activity = activity_start("flag", {}, by="grace")
+    Activity.objects.update(lease_until=clock.now() + dt.timedelta(seconds=20), fence=3)
+    assert activities_due() == []
+    activity_work(activity.pk, KINDS)
+    activity.refresh_from_db()
+    assert activity.fence == 3
+
+
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_call_that_is_being_worked_is_not_worked_twice_by_one_whose_clock_is_wrong() -> None:
+    key = PartnerKey.objects.create(name="CRM", prefix="abc", digest="d" * 64, scopes=[])
+    claim = call_claim(key.pk, "once", "digest")
+    AnsweredCall.objects.update(alive_at=clock.now() - dt.timedelta(seconds=20))
+    with pytest.raises(StillRunning):
+        call_claim(key.pk, "once", "digest")
+    assert isinstance(claim, Claim)
+    call_alive(claim)
+    assert AnsweredCall.objects.get().alive_at < clock.now() + dt.timedelta(seconds=20)

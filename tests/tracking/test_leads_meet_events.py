@@ -12,6 +12,7 @@ from django.test import Client
 
 from integrations.bulk import activity_work, bulk_start
 from integrations.dispatch import integration_deliver
+from integrations.judging.held import leads_push_on
 from integrations.models import Attempt, Delivery
 from integrations.processr import leads_process
 from integrations.selections import LeadSelection
@@ -26,6 +27,7 @@ from leads.models import (
     Event,
     Flag,
     Form,
+    Held,
     Lead,
     LeadChange,
     LeadEvents,
@@ -195,6 +197,29 @@ def test_what_the_processr_makes_invalid_is_told_and_a_flag_that_says_the_same_i
     assert tracked()[1].data["properties"]["decided_by"] == "processr"
     flag(lead, Flag.VALID)
     assert names()[2:] == ["Lead Validated"]
+
+
+def test_who_accepts_a_lead_out_of_caution_says_that_it_is_valid_and_a_flag_says_nothing_new(
+    source: Source, on: LeadEvents, client: Client
+) -> None:
+    lead, capped = make_lead(source.campaign, visitor={"userId": "u1"}), make_lead(source.campaign)
+    waits = {
+        lead.pk: status.Judgement(Status.CAUTION, held=Held.CAUTION, score=9, max_score=10),
+        capped.pk: status.Judgement(Status.VALID, held=Held.CAP_DAY),
+    }
+    status.leads_judge(waits, tell={lead.pk: False, capped.pk: False})
+    assert leads_push_on([lead.pk, capped.pk], by="sam") == {lead.pk, capped.pk}
+    assert names() == ["Lead Received", "Lead Received", "Lead Validated"]
+    validated = tracked()[-1].data
+    assert (validated["userId"], validated["properties"]["decided_by"]) == ("u1", "admin")
+    client.force_login(User.objects.create_superuser("sam"))
+    page = client.get(f"/admin/leads/lead/{lead.pk}/change/").content.decode()
+    assert "Tracked as Lead Validated" in page
+    flag(lead, Flag.VALID)
+    assert names()[3:] == []
+    flag(lead, Flag.RETURNED)
+    flag(lead, Flag.VALID)
+    assert names()[3:] == ["Lead Returned", "Lead Validated"]
 
 
 def test_of_what_was_posted_nothing_goes_along(source: Source, on: LeadEvents) -> None:
