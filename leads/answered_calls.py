@@ -44,6 +44,7 @@ class Answered:
     status: int
     content_type: str
     body: bytes
+    location: str = ""
 
 
 def call_digest(*parts: bytes) -> str:
@@ -78,7 +79,8 @@ def call_claim(key_id: int, idempotency_key: str, digest: str) -> Claim | Answer
         if found.digest != digest:
             raise KeyReused
         if found.status is not None:
-            return Answered(found.status, found.content_type, zlib.decompress(bytes(found.body or b"")))
+            body = zlib.decompress(bytes(found.body or b""))
+            return Answered(found.status, found.content_type, body, found.location)
         if found.alive_at > now - STALE:
             raise StillRunning
         found.alive_at = now
@@ -91,11 +93,13 @@ def call_alive(claim: Claim) -> None:
     AnsweredCall.objects.filter(pk=claim.pk).update(alive_at=clock.now())
 
 
-def call_answer(claim: Claim, status: int, content_type: str, pieces: Iterable[bytes]) -> None:
+def call_answer(claim: Claim, status: int, content_type: str, pieces: Iterable[bytes], location: str = "") -> None:
     """Keep the answer, in the caller's transaction if there is one."""
     packer = zlib.compressobj(level=1)
     packed = b"".join([*(packer.compress(piece) for piece in pieces), packer.flush()])
-    AnsweredCall.objects.filter(pk=claim.pk).update(status=status, content_type=content_type, body=packed)
+    AnsweredCall.objects.filter(pk=claim.pk).update(
+        status=status, content_type=content_type, body=packed, location=location
+    )
 
 
 def call_drop(claim: Claim) -> None:

@@ -1,7 +1,7 @@
-"""The history of what people changed in the console: who, when, and each value as it was and as it is.
+"""The history of what people changed: who, when, and each value as it was and as it is.
 
-It stands in Django's own log, one entry for one save, with the values beside the names of what changed. Only the console
-writes it: what the engine writes by the thousand has histories of its own (a lead's changes, a delivery's attempts).
+It stands in Django's own log, one entry for one save, with the values beside the names of what changed. The console writes it,
+and the partner API for what its keys do (`record_by_key`). What the engine writes by the thousand has histories of its own (a lead's changes, a delivery's attempts).
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Manager, Model, Q, QuerySet
 from django.utils.text import Truncator
 
+from leads.models import User
+from leads.partner_keys import Partner
+
 VALUE_CHARS = 500
 NOTHING = "–"
+# The user who stands for all keys in the log, which knows people alone. Nobody signs in as it.
+PARTNER_API = "Partner API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,15 @@ class Entry:
 def record(user: Any, row: Model, message: str | list[dict[str, Any]]) -> None:
     """Write an entry on a row: `message` in words for people, or made by `changed`."""
     LogEntry.objects.log_actions(user.pk, [row], CHANGE, message, single_object=True)
+
+
+def record_by_key(partner: Partner, row: Model, words: str) -> None:
+    """Write an entry on a row for what a key of the partner API did, in words for people."""
+    # Its name has a space, which no person's may have.
+    stand_in, _ = User.objects.get_or_create(
+        username=PARTNER_API, defaults={"is_active": False, "password": make_password(None)}
+    )
+    record(stand_in, row, f"By the key {partner.name}: {words}")
 
 
 def form_message(form: forms.ModelForm[Any], formsets: Iterable[Any], *, add: bool) -> list[dict[str, Any]]:

@@ -68,10 +68,11 @@ def import_check(
     test: bool,
     by: str,
     token: str,
+    key_id: int | None = None,
 ) -> Activity:
     """Check every row in the background; nothing is taken in. The activity then waits (state ready) for `import_take`.
 
-    An earlier check of the same file that nobody went on with is dropped. Raises ActivityError with words.
+    `key_id` is the partner API's key that brings it. An earlier check of the same file that nobody went on with is dropped. Raises ActivityError with words.
     """
     if file.campaign_id is None:
         raise ActivityError("This file has values for a list, and no leads.")
@@ -95,6 +96,7 @@ def import_check(
         "link": link_id,
         "mapping": kept,
         "test": test,
+        "key": key_id,
     }
     activity = activity_start(KIND.name, params, by=by, token=token, campaign_id=file.campaign_id)
     for earlier in Activity.objects.filter(

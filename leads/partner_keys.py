@@ -6,12 +6,15 @@ import datetime as dt
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from leads.access import digest
 from leads.models import Campaign, Lead, PartnerKey, Publisher
+
+R = TypeVar("R", bound=Model)
 
 SCOPES: Mapping[str, str] = {
     "leads:write": "Send leads in",
@@ -27,6 +30,7 @@ SCOPES: Mapping[str, str] = {
 }
 """What a key may be allowed to do, and that in words."""
 
+READS_LEADS = "leads:read"
 BEGINNING = "cp_live_"
 # What is shown of a key: enough to find it, too little to guess the rest, which has 184 bits.
 PREFIX_CHARS = len(BEGINNING) + 8
@@ -68,32 +72,34 @@ class Partner:
             return False
         return publisher_id is None or self.publisher_id in (None, publisher_id)
 
+    def bound(
+        self, rows: QuerySet[R], *, campaign: str = "campaign", publisher: str | None = "publisher"
+    ) -> QuerySet[R]:
+        """Those of these rows that it sees, by the fields that name their campaign and publisher.
+
+        `publisher` None: they are no publisher's business, and a publisher's key sees none.
+        """
+        if self.campaign_id is not None:
+            rows = rows.filter(**{campaign: self.campaign_id})
+        if self.publisher_id is None:
+            return rows
+        return rows.none() if publisher is None else rows.filter(**{publisher: self.publisher_id})
+
     def campaigns(self) -> QuerySet[Campaign]:
         """The campaigns that it sees."""
         found = Campaign.objects.all()
-        if self.campaign_id is not None:
-            found = found.filter(pk=self.campaign_id)
         if self.publisher_id is not None:
             # Each publisher is in a campaign once: no row comes twice.
             found = found.filter(contracts__publisher=self.publisher_id, contracts__active=True)
-        return found
+        return found if self.campaign_id is None else found.filter(pk=self.campaign_id)
 
     def leads(self) -> QuerySet[Lead]:
         """The leads that it sees."""
-        found = Lead.objects.all()
-        if self.campaign_id is not None:
-            found = found.filter(campaign=self.campaign_id)
-        if self.publisher_id is not None:
-            found = found.filter(publisher=self.publisher_id)
-        return found
+        return self.bound(Lead.objects.all())
 
     def keys(self) -> QuerySet[PartnerKey]:
         """Itself, and the keys that are bound as closely as it is and may no more than it."""
-        found = PartnerKey.objects.all()
-        if self.campaign_id is not None:
-            found = found.filter(campaign=self.campaign_id)
-        if self.publisher_id is not None:
-            found = found.filter(publisher=self.publisher_id)
+        found = self.bound(PartnerKey.objects.all())
         within = [row.pk for row in found.only("scopes") if set(row.scopes) <= self.scopes]
         return PartnerKey.objects.filter(pk__in=within)
 

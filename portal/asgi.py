@@ -108,5 +108,8 @@ async def _django(scope: Scope, receive: Receive, send: Send) -> None:
 def _most_bytes(request: Request) -> int:
     """Files have a limit of their own, and a form around them."""
     most: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    is_form = request.header("content-type").lower().startswith("multipart/form-data")
-    return max(most, settings.IMPORT_MAX_BYTES + settings.MAX_BODY_BYTES) if is_form else most
+    if request.header("content-type").lower().startswith("multipart/form-data"):
+        most = max(most, settings.IMPORT_MAX_BYTES + settings.MAX_BODY_BYTES)
+    elif request.path.startswith(UNDER):
+        most = settings.API_MAX_BYTES
+    return most

@@ -10,7 +10,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_CLASSES": ["leads.api.calls.KeyThrottle"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "leads.api.calls.AlwaysJson",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["leads.api.bodies.BoundedJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "leads.api.openapi.PartnerSchema",
     # No method OPTIONS: nothing is asked for across sites, and the document says more than it would.
     "DEFAULT_METADATA_CLASS": None,
@@ -50,9 +50,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     # Several fields are called state: each has a name of its own.
     "ENUM_NAME_OVERRIDES": {
-        "WebhookState": "integrations.api.webhooks.STANDINGS",
-        "WebhookMessageState": "integrations.api.webhooks.MESSAGE_STATES",
-        "WebhookEvent": "integrations.api.webhooks.EVENTS",
+        "WebhookState": "integrations.api.webhook_shapes.STANDINGS",
+        "WebhookMessageState": "integrations.api.webhook_shapes.MESSAGE_STATES",
+        "WebhookEvent": "integrations.api.webhook_shapes.EVENTS",
         "IntegrationState": "integrations.api.integrations.STATES",
         "ImportState": "leads.api.imports.STATES",
         "ImportRowState": "leads.api.imports.ROW_STATES",

@@ -17,11 +17,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from integrations.exports import DELIVERY_COLUMNS
-from integrations.webhooks.routing import READS_LEADS
 from leads.api.calls import partner_of
 from leads.exports import COLUMNS, CONTENT_TYPES, NO_MORE, PUBLISHER_COLUMNS, leads_csv, leads_xlsx
+from leads.history import record_by_key
 from leads.lead_search import LeadSearch
-from leads.models import Flag, Status
+from leads.models import Flag, PartnerKey, Status
+from leads.partner_keys import READS_LEADS
 
 TAG = "Exports"
 SCOPE = "exports:read"
@@ -83,12 +84,15 @@ class ExportView(APIView):
         )
         leads = search.leads() & partner.leads()
         kind = given["format"]
+        masked = READS_LEADS not in partner.scopes
+        how = ", personal data masked" if masked else ""
+        record_by_key(partner, PartnerKey.objects.get(pk=partner.key_id), f"Leads exported as {kind.upper()}{how}.")
         of_publisher = partner.publisher_id is not None
         pieces = (leads_xlsx if kind == "xlsx" else leads_csv)(
             leads,
             columns=PUBLISHER_COLUMNS if of_publisher else COLUMNS,
             more=NO_MORE if of_publisher else DELIVERY_COLUMNS,
-            masked=READS_LEADS not in partner.scopes,
+            masked=masked,
         )
         name = f"leads-{timezone.localtime(timezone.now(), dt.UTC):%Y-%m-%d-%H%M}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

@@ -5,16 +5,13 @@ A publisher's key sees none: where leads go is the account manager's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from integrations.delivery import integration_switch
 from integrations.discovery import integration_check, integration_discover
@@ -23,9 +20,9 @@ from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connectors
 from integrations.models import Integration, IntegrationState
 from integrations.releasing import release_words
-from leads.api.calls import partner_of
-from leads.api.paging import PARAMETERS, page_of, page_schema
-from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.api.problems import raised
+from leads.api.resources import Done, Filter, Rows, acting, listing, reading, state_filter
+from leads.partner_keys import Partner
 
 TAG = "Integrations"
 READ, WRITE = "integrations:read", "integrations:write"
@@ -98,163 +95,123 @@ class HealthSerializer(serializers.Serializer[Any]):
     last_delivered_at = serializers.DateTimeField(allow_null=True)
 
 
-_PAGE = page_schema("IntegrationPage", IntegrationSerializer)
-_FILTERS = [
-    OpenApiParameter("campaign", {"type": "integer", "minimum": 1}, description="Those of this campaign."),
-    OpenApiParameter("state", OpenApiTypes.STR, enum=STATES, description="Those in this state."),
-]  # fmt: skip
+def _campaign(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text)):
+        raise ValueError("Write the number of a campaign.")
+    return int(text)
 
 
-class IntegrationsView(APIView):
-    scopes = {"GET": READ}
-
-    @extend_schema(
-        operation_id="integrations_list",
-        tags=[TAG],
-        summary="Integrations",
-        parameters=[*PARAMETERS, *_FILTERS],
-        responses=_PAGE,
-    )
-    def get(self, request: Request) -> Response:
-        rows = _own(request)
-        if (campaign := request.query_params.get("campaign")) is not None:
-            if not (campaign.isascii() and campaign.isdecimal() and len(campaign) < 19 and int(campaign)):
-                raise _wrong("campaign", "Write the number of a campaign.")
-            rows = rows.filter(campaign=int(campaign))
-        if (state := request.query_params.get("state")) is not None:
-            if state not in STATES:
-                raise _wrong("state", f"Write one of: {', '.join(STATES)}.")
-            rows = rows.filter(state=state)
-        page = page_of(request, rows, filters=["campaign", "state"])
-        return Response(page.answered(IntegrationSerializer(page.rows, many=True).data))
+def _own(partner: Partner) -> QuerySet[Integration]:
+    return partner.bound(Integration.objects.filter(managed=False).select_related("campaign"), publisher=None)
 
 
-class IntegrationView(APIView):
-    scopes = {"GET": READ}
-
-    @extend_schema(
-        operation_id="integration_read", tags=[TAG], summary="One integration", responses=IntegrationSerializer
-    )
-    def get(self, request: Request, integration_id: int) -> Response:
-        return Response(IntegrationSerializer(_integration(request, integration_id)).data)
-
-
-class IntegrationPauseView(APIView):
-    scopes = {"POST": WRITE}
-
-    @extend_schema(
-        operation_id="integration_pause",
-        tags=[TAG],
-        summary="Pause an integration",
-        description="Leads wait for it until it is resumed; none is lost. Pausing a paused one changes nothing.",
-        request=None,
-        responses=SwitchedSerializer,
-    )
-    def post(self, request: Request, integration_id: int) -> Response:
-        integration = _integration(request, integration_id)
-        if integration.state == IntegrationState.NEEDS_SETUP:
-            raise raised("conflict", "It was never switched on: there is nothing to pause.")
-        if integration.state != IntegrationState.PAUSED:
-            integration_switch(integration, on=False)
-        return _switched(integration, "Leads wait for it until it is resumed.")
+def _pause(partner: Partner, integration: Integration, given: Mapping[str, Any]) -> Done:
+    if integration.state == IntegrationState.NEEDS_SETUP:
+        raise raised("conflict", "It was never switched on: there is nothing to pause.")
+    was = integration.get_state_display()
+    if integration.state != IntegrationState.PAUSED:
+        integration_switch(integration, on=False)
+    return _switched(integration, was, "Leads wait for it until it is resumed.")
 
 
-class IntegrationResumeView(APIView):
-    scopes = {"POST": WRITE}
-
-    @extend_schema(
-        operation_id="integration_resume",
-        tags=[TAG],
-        summary="Switch an integration on",
-        description="What waited goes out at its release rate. 409 says what has to be mended first.",
-        request=None,
-        responses=SwitchedSerializer,
-    )
-    def post(self, request: Request, integration_id: int) -> Response:
-        integration = _integration(request, integration_id)
-        try:
-            released = integration_switch(integration, on=True) if integration.state != IntegrationState.ON else 0
-        except ConnectorError as error:
-            raise raised("conflict", f"It can’t be switched on yet. {error.message[:WORDS_CHARS]}") from None
-        return _switched(
-            integration, f"New leads go out, and so does what waited. {release_words(released, integration)}"
-        )
+def _resume(partner: Partner, integration: Integration, given: Mapping[str, Any]) -> Done:
+    was = integration.get_state_display()
+    try:
+        released = integration_switch(integration, on=True) if integration.state != IntegrationState.ON else 0
+    except ConnectorError as error:
+        raise raised("conflict", f"It can’t be switched on yet. {error.message[:WORDS_CHARS]}") from None
+    words = f"New leads go out, and so does what waited. {release_words(released, integration)}"
+    return _switched(integration, was, words)
 
 
-class IntegrationCheckView(APIView):
-    scopes = {"POST": WRITE}
-
-    @extend_schema(
-        operation_id="integration_check",
-        tags=[TAG],
-        summary="Ask the client whether the settings work",
-        description="Nobody’s data is sent. It takes some seconds where the client is slow.",
-        request=None,
-        responses=CheckSerializer,
-    )
-    def post(self, request: Request, integration_id: int) -> Response:
-        try:
-            integration_check(_integration(request, integration_id))
-        except ConnectorError as error:
-            return Response({"works": False, "said": error.message[:WORDS_CHARS], "setting": error.field or ""})
-        return Response({"works": True, "said": "", "setting": ""})
-
-
-class IntegrationRefreshView(APIView):
-    scopes = {"POST": WRITE}
-
-    @extend_schema(
-        operation_id="integration_refresh",
-        tags=[TAG],
-        summary="Pull the client’s form into the mapping",
-        description="What was mapped stays; what is new is added. 409 where the client’s form can’t be had.",
-        request=None,
-        responses=RefreshSerializer,
-    )
-    def post(self, request: Request, integration_id: int) -> Response:
-        integration = _integration(request, integration_id)
-        try:
-            report = integration_discover(integration, by=f"The key {partner_of(request).name}")
-        except ConnectorError as error:
-            raise raised("conflict", f"The client’s form can’t be had. {error.message[:WORDS_CHARS]}") from None
-        integration.refresh_from_db(fields=["mapping_version"])
-        return Response({**asdict(report), "mapping_version": integration.mapping_version})
-
-
-class IntegrationHealthView(APIView):
-    scopes = {"GET": READ}
-
-    @extend_schema(
-        operation_id="integration_health",
-        tags=[TAG],
-        summary="How an integration does",
-        responses=HealthSerializer,
-    )
-    def get(self, request: Request, integration_id: int) -> Response:
-        integration = _integration(request, integration_id)
-        state = {"state": integration.state, "state_words": integration.get_state_display()}
-        return Response(HealthSerializer({**state, **asdict(integration_health(integration))}).data)
-
-
-def _own(request: Request) -> QuerySet[Integration]:
-    partner = partner_of(request)
-    if partner.publisher_id is not None:
-        return Integration.objects.none()
-    rows = Integration.objects.filter(managed=False).select_related("campaign")
-    return rows if partner.campaign_id is None else rows.filter(campaign=partner.campaign_id)
-
-
-def _integration(request: Request, integration_id: int) -> Integration:
-    found = _own(request).filter(pk=integration_id).first()
-    if found is None:
-        raise raised("not-found", "There is no such integration.")
-    return found
-
-
-def _switched(integration: Integration, words: str) -> Response:
+def _switched(integration: Integration, was: str, words: str) -> Done:
     integration.refresh_from_db()
-    return Response({**IntegrationSerializer(integration).data, "said": words.strip()})
+    now = integration.get_state_display()
+    said = {**IntegrationSerializer(integration).data, "said": words.strip()}
+    return Done(said, f"State changed from {was} to {now}." if was != now else "")
 
 
-def _wrong(field: str, words: str) -> ProblemRaised:
-    return ProblemRaised(invalid([Wrong(field, words)]))
+def _check(partner: Partner, integration: Integration, given: Mapping[str, Any]) -> Done:
+    try:
+        integration_check(integration)
+    except ConnectorError as error:
+        return Done({"works": False, "said": error.message[:WORDS_CHARS], "setting": error.field or ""})
+    return Done({"works": True, "said": "", "setting": ""})
+
+
+def _refresh(partner: Partner, integration: Integration, given: Mapping[str, Any]) -> Done:
+    try:
+        report = integration_discover(integration, by=f"The key {partner.name}")
+    except ConnectorError as error:
+        raise raised("conflict", f"The client’s form can’t be had. {error.message[:WORDS_CHARS]}") from None
+    integration.refresh_from_db(fields=["mapping_version"])
+    words = f"The client’s form pulled: {len(report.added)} added, {len(report.vanished)} gone."
+    return Done({**asdict(report), "mapping_version": integration.mapping_version}, words)
+
+
+def _health(integration: Integration) -> dict[str, Any]:
+    state = {"state": integration.state, "state_words": integration.get_state_display()}
+    return {**state, **asdict(integration_health(integration))}
+
+
+_FILTERS = [
+    Filter(
+        OpenApiParameter("campaign", {"type": "integer", "minimum": 1}, description="Those of this campaign."),
+        _campaign,
+    ),
+    state_filter(STATES, "Those in this state."),
+]
+INTEGRATIONS = Rows("integration", _own, IntegrationSerializer, _FILTERS)
+_READS: Any = {"scope": READ, "tag": TAG}
+_WRITES: Any = {"scope": WRITE, "tag": TAG}
+
+IntegrationsView = listing(
+    INTEGRATIONS, **_READS, operation="integrations_list", summary="Integrations", page="IntegrationPage"
+)
+IntegrationView = reading(INTEGRATIONS, **_READS, operation="integration_read", summary="One integration")
+IntegrationPauseView = acting(
+    INTEGRATIONS,
+    _pause,
+    **_WRITES,
+    operation="integration_pause",
+    summary="Pause an integration",
+    description="Leads wait for it until it is resumed; none is lost. Pausing a paused one changes nothing.",
+    answers=SwitchedSerializer,
+)
+IntegrationResumeView = acting(
+    INTEGRATIONS,
+    _resume,
+    **_WRITES,
+    operation="integration_resume",
+    summary="Switch an integration on",
+    description="What waited goes out at its release rate. 409 says what has to be mended first.",
+    answers=SwitchedSerializer,
+)
+IntegrationCheckView = acting(
+    INTEGRATIONS,
+    _check,
+    **_WRITES,
+    operation="integration_check",
+    summary="Ask the client whether the settings work",
+    description="Nobody’s data is sent. It takes some seconds where the client is slow.",
+    answers=CheckSerializer,
+    alone=False,
+)
+IntegrationRefreshView = acting(
+    INTEGRATIONS,
+    _refresh,
+    **_WRITES,
+    operation="integration_refresh",
+    summary="Pull the client’s form into the mapping",
+    description="What was mapped stays; what is new is added. 409 where the client’s form can’t be had.",
+    answers=RefreshSerializer,
+    alone=False,
+)
+IntegrationHealthView = reading(
+    INTEGRATIONS,
+    **_READS,
+    operation="integration_health",
+    summary="How an integration does",
+    read=_health,
+    answers=HealthSerializer,
+)

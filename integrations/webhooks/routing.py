@@ -20,11 +20,11 @@ from leads.database import insert_rows, uuid7
 from leads.models import Happening, Lead, OutboxEvent, Subscription
 from leads.outbox import OUTBOX_TASK as OUTBOX_TASK
 from leads.outbox import subscriptions_live
+from leads.partner_keys import READS_LEADS
 from leads.rights import without_personal
 from leads.wake import wake
 
 BATCH = 500
-READS_LEADS = "leads:read"
 # What each publisher's webhook may be told of: the rest says where leads go, and what clients answer.
 OF_PUBLISHERS = frozenset([Happening.LEAD_CREATED, Happening.LEAD_JUDGED, Happening.LEAD_FLAGGED])
 _ROWS = ("key", "integration", "kind", "lead", "data", "test", "state", "reason", "next_try_at")

@@ -9,11 +9,12 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from leads.admin.badges import badge
-from leads.history import has_history
+from leads.history import PARTNER_API, has_history
 from leads.models import User
 from leads.rights import ERASE, EXPORT
 from leads.skin import AdminPasswordChangeForm, ModelAdmin, Switch, UserChangeForm, UserCreationForm
@@ -90,6 +91,10 @@ class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
         if user.is_superuser:
             return badge("Console, everything", "good")
         return badge("Console", "good") if user.is_staff else badge("Nothing yet", "off")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """People: not the one who stands for keys in the history."""
+        return super().get_queryset(request).exclude(username=PARTNER_API)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Nobody makes anybody more than they are themselves."""

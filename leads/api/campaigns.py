@@ -12,9 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from leads.api.calls import partner_of
-from leads.api.paging import PARAMETERS, page_of, page_schema
 from leads.api.problems import raised
+from leads.api.resources import Rows, listing, reading
 from leads.catalog import compiled_form
 from leads.form_schema import form_schema
 from leads.models import Campaign
@@ -58,30 +57,13 @@ def _form(campaign_id: int, form_id: int, name: str, version: int) -> dict[str, 
     return {"id": form_id, "name": name, "version": version, "schema": f"{at}/schema", "leads": f"{at}/leads"}
 
 
-class CampaignsView(APIView):
-    scopes = {"GET": "forms:read"}
+CAMPAIGNS = Rows("campaign", lambda partner: partner.campaigns().prefetch_related("forms", "links"), CampaignSerializer)
+_COMMON: Any = {"scope": "forms:read", "tag": TAG}
 
-    @extend_schema(
-        operation_id="campaigns_list",
-        tags=[TAG],
-        summary="Campaigns that this key sees",
-        parameters=PARAMETERS,
-        responses=page_schema("CampaignPage", CampaignSerializer),
-    )
-    def get(self, request: Request) -> Response:
-        page = page_of(request, partner_of(request).campaigns().prefetch_related("forms", "links"))
-        return Response(page.answered(CampaignSerializer(page.rows, many=True).data))
-
-
-class CampaignView(APIView):
-    scopes = {"GET": "forms:read"}
-
-    @extend_schema(operation_id="campaign_read", tags=[TAG], summary="One campaign", responses=CampaignSerializer)
-    def get(self, request: Request, campaign_id: int) -> Response:
-        found = partner_of(request).campaigns().filter(pk=campaign_id).prefetch_related("forms", "links").first()
-        if found is None:
-            raise raised("not-found", "There is no such campaign.")
-        return Response(CampaignSerializer(found).data)
+CampaignsView = listing(
+    CAMPAIGNS, **_COMMON, operation="campaigns_list", summary="Campaigns that this key sees", page="CampaignPage"
+)
+CampaignView = reading(CAMPAIGNS, **_COMMON, operation="campaign_read", summary="One campaign")
 
 
 class FormSchemaView(APIView):
@@ -103,9 +85,7 @@ class FormSchemaView(APIView):
         ],
     )
     def get(self, request: Request, campaign_id: int, form_id: int) -> Response:
-        if not partner_of(request).campaigns().filter(pk=campaign_id).exists():
-            raise raised("not-found", "There is no such campaign.")
-        form = compiled_form(campaign_id, form_id)
+        form = compiled_form(CAMPAIGNS.one(request, campaign_id).pk, form_id)
         if form is None:
             raise raised("not-found", "This campaign has no such form.")
         return Response(form_schema(form, settings.MAX_VALUE_CHARS))

@@ -7,13 +7,13 @@ there is a lawful basis.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import QueryDict, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -22,12 +22,14 @@ from rest_framework.views import APIView
 
 from leads.activity import ActivityError, activity_cancel, activity_progress
 from leads.api.calls import partner_of
-from leads.api.paging import PARAMETERS, page_of, page_schema
-from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.api.problems import raised, wrong
+from leads.api.repeating import IDEMPOTENCY_KEY, done_once
+from leads.api.resources import Done, Rows, acting, given_in, listing, reading, state_filter, together
 from leads.catalog import compiled_form
 from leads.import_files import import_offer, import_upload
 from leads.imports import KIND, import_check, import_failures_csv, import_take
-from leads.models import Activity, ActivityItem, ActivityState, Campaign, ItemState
+from leads.models import Activity, ActivityItem, ActivityState, Campaign, ItemState, PartnerKey
+from leads.partner_keys import READS_LEADS, Partner
 from leads.tables import Unreadable
 
 TAG = "Imports"
@@ -126,18 +128,42 @@ class RowSerializer(serializers.Serializer[Any]):
     lead = serializers.IntegerField(source="lead_id", allow_null=True)
 
 
-_PAGE = page_schema("ImportPage", ImportSerializer)
-_ROWS = page_schema("ImportRowPage", RowSerializer)
+def _own(partner: Partner) -> QuerySet[Activity]:
+    rows = partner.bound(Activity.objects.filter(kind=KIND.name, campaign__isnull=False), publisher="params__publisher")
+    if partner.publisher_id is None:
+        return rows
+    # What staff imported for a publisher is theirs: it has columns that were not meant for it, and waits for them.
+    keys = PartnerKey.objects.filter(publisher=partner.publisher_id).values_list("pk", flat=True)
+    return rows.filter(params__key__in=list(keys))
 
 
-class ImportsView(APIView):
-    scopes = {"GET": SCOPE, "POST": SCOPE}
+def _take(partner: Partner, activity: Activity, given: Mapping[str, Any]) -> Done:
+    if not given["lawful_basis"]:
+        raise wrong("lawful_basis", "Without a lawful basis nothing is taken in.")
+    taken = import_take(activity, lawful_basis=True, by=f"The key {partner.name}")
+    return Done(ImportSerializer(taken).data, "Good rows taken in, with a lawful basis.")
+
+
+def _cancel(partner: Partner, activity: Activity, given: Mapping[str, Any]) -> Done:
+    stopped = activity_cancel(activity.pk)
+    activity.refresh_from_db()
+    return Done(ImportSerializer(activity).data, "Stopped." if stopped else "")
+
+
+IMPORTS = Rows("import", _own, ImportSerializer, refusals={ActivityError: lambda error: raised("conflict", str(error))})
+_ROWS = Rows(
+    "row",
+    lambda activity: ActivityItem.objects.filter(activity=activity.pk),
+    RowSerializer,
+    [state_filter(ROW_STATES)],
+    within=IMPORTS,
+)
+_COMMON: Any = {"scope": SCOPE, "tag": TAG}
+
+
+class _Bring(APIView):
+    scopes = {"POST": SCOPE}
     parser_classes = (MultiPartParser,)
-
-    @extend_schema(operation_id="imports_list", tags=[TAG], summary="Imports", parameters=PARAMETERS, responses=_PAGE)
-    def get(self, request: Request) -> Response:
-        page = page_of(request, _own(request))
-        return Response(page.answered(ImportSerializer(page.rows, many=True).data))
 
     @extend_schema(
         operation_id="import_start",
@@ -146,32 +172,32 @@ class ImportsView(APIView):
         description="Every row is checked in the background, as leads that are posted. Then the import is ready, and waits to be "
         "taken in. The same file brought twice makes no lead twice, with another link neither; as a test and then for real it is taken "
         "in once each.",
+        parameters=[IDEMPOTENCY_KEY],
         request={"multipart/form-data": ImportRequestSerializer},
         responses={202: ImportSerializer},
     )
+    @done_once()
     def post(self, request: Request) -> Response:
-        asked = ImportRequestSerializer(data=dict(cast(QueryDict, request.data).items()))
-        asked.is_valid(raise_exception=True)
-        given = asked.validated_data
+        given = given_in(ImportRequestSerializer, dict(cast(QueryDict, request.data).items()))
         partner = partner_of(request)
         campaign = partner.campaigns().filter(pk=given["campaign"]).first()
         if campaign is None:
-            raise _wrong("campaign", "There is no such campaign.")
+            raise wrong("campaign", "There is no such campaign.")
         publisher_id = given.get("publisher", partner.publisher_id)
         if publisher_id is None:
-            raise _wrong("publisher", "Say whose leads these are.")
+            raise wrong("publisher", "Say whose leads these are.")
         if not partner.sees(publisher_id=publisher_id):
-            raise _wrong("publisher", "There is no such publisher.")
+            raise wrong("publisher", "There is no such publisher.")
         by = f"The key {partner.name}"
         form_id = _form_id(campaign, given.get("form"))
         form = compiled_form(campaign.pk, form_id)
         if form is None:
-            raise _wrong("form", "This campaign has no such form.")
+            raise wrong("form", "This campaign has no such form.")
         mapping = _mapping(given.get("mapping", ""))
         try:
             file = import_upload(given["file"], name=given["file"].name, campaign=campaign, by=by)
         except Unreadable as error:
-            raise _wrong("file", str(error)) from None
+            raise wrong("file", str(error)) from None
         try:
             activity = import_check(
                 file,
@@ -182,84 +208,42 @@ class ImportsView(APIView):
                 test=given["test"],
                 by=by,
                 token="",
+                key_id=partner.key_id,
             )
         except ActivityError as error:
             file.delete()
-            raise _wrong("mapping" if "column" in str(error) or "input" in str(error) else "", str(error)) from None
+            raise wrong("mapping" if "column" in str(error) or "input" in str(error) else "", str(error)) from None
         headers = {"Location": f"/api/v1/imports/{activity.pk}"}
         return Response(ImportSerializer(activity).data, status.HTTP_202_ACCEPTED, headers=headers)
 
 
-class ImportView(APIView):
-    scopes = {"GET": SCOPE}
-
-    @extend_schema(operation_id="import_read", tags=[TAG], summary="How far an import is", responses=ImportSerializer)
-    def get(self, request: Request, import_id: int) -> Response:
-        return Response(ImportSerializer(_import(request, import_id)).data)
-
-
-class ImportTakeView(APIView):
-    scopes = {"POST": SCOPE}
-
-    @extend_schema(
-        operation_id="import_take",
-        tags=[TAG],
-        summary="Take the good rows in",
-        description="Once the import is ready. Said again it does no harm.",
-        request=TakeSerializer,
-        responses={202: ImportSerializer},
-    )
-    def post(self, request: Request, import_id: int) -> Response:
-        asked = TakeSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        if not asked.validated_data["lawful_basis"]:
-            raise _wrong("lawful_basis", "Without a lawful basis nothing is taken in.")
-        try:
-            activity = import_take(
-                _import(request, import_id), lawful_basis=True, by=f"The key {partner_of(request).name}"
-            )
-        except ActivityError as error:
-            raise raised("conflict", str(error)) from None
-        return Response(ImportSerializer(activity).data, status.HTTP_202_ACCEPTED)
-
-
-class ImportCancelView(APIView):
-    scopes = {"POST": SCOPE}
-
-    @extend_schema(
-        operation_id="import_cancel",
-        tags=[TAG],
-        summary="Stop an import",
-        description="What was taken in stays. One that has ended is left as it is.",
-        request=None,
-        responses=ImportSerializer,
-    )
-    def post(self, request: Request, import_id: int) -> Response:
-        activity_cancel(_import(request, import_id).pk)
-        return Response(ImportSerializer(_import(request, import_id)).data)
-
-
-class ImportRowsView(APIView):
-    scopes = {"GET": SCOPE}
-
-    @extend_schema(
-        operation_id="import_rows",
-        tags=[TAG],
-        summary="What became of each row",
-        parameters=[
-            *PARAMETERS,
-            OpenApiParameter("state", OpenApiTypes.STR, enum=ROW_STATES, description="Those that stand so."),
-        ],
-        responses=_ROWS,
-    )
-    def get(self, request: Request, import_id: int) -> Response:
-        rows = ActivityItem.objects.filter(activity=_import(request, import_id).pk)
-        if (state := request.query_params.get("state")) is not None:
-            if state not in ROW_STATES:
-                raise _wrong("state", f"Write one of: {', '.join(ROW_STATES)}.")
-            rows = rows.filter(state=state)
-        page = page_of(request, rows, filters=["state"])
-        return Response(page.answered(RowSerializer(page.rows, many=True).data))
+ImportsView = together(
+    listing(IMPORTS, **_COMMON, operation="imports_list", summary="Imports", page="ImportPage"), _Bring
+)
+ImportView = reading(IMPORTS, **_COMMON, operation="import_read", summary="How far an import is")
+ImportTakeView = acting(
+    IMPORTS,
+    _take,
+    **_COMMON,
+    operation="import_take",
+    summary="Take the good rows in",
+    description="Once the import is ready. Said again it does no harm.",
+    takes=TakeSerializer,
+    answers=ImportSerializer,
+    status=status.HTTP_202_ACCEPTED,
+)
+ImportCancelView = acting(
+    IMPORTS,
+    _cancel,
+    **_COMMON,
+    operation="import_cancel",
+    summary="Stop an import",
+    description="What was taken in stays. One that has ended is left as it is.",
+    answers=ImportSerializer,
+)
+ImportRowsView = listing(
+    _ROWS, **_COMMON, operation="import_rows", summary="What became of each row", page="ImportRowPage"
+)
 
 
 class ImportFailuresView(APIView):
@@ -269,11 +253,15 @@ class ImportFailuresView(APIView):
         operation_id="import_failures",
         tags=[TAG],
         summary="The rows that failed, as a file",
-        description="As they were brought, with their row and what is wrong behind: to be mended and brought again.",
+        description="As they were brought, with their row and what is wrong behind: to be mended and brought again. In clear, so "
+        f"for the key that brought the file, and for keys with `{READS_LEADS}`.",
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR)},
     )
     def get(self, request: Request, import_id: int) -> StreamingHttpResponse:
-        activity = _import(request, import_id)
+        activity, partner = IMPORTS.one(request, import_id), partner_of(request)
+        if READS_LEADS not in partner.scopes and activity.params.get("key") != partner.key_id:
+            words = f"It has what people typed: this needs the key that brought the file, or one with the scope {READS_LEADS}."
+            raise raised("scope-missing", words)
         return StreamingHttpResponse(
             _encoded(import_failures_csv(activity)),
             content_type="text/csv; charset=utf-8",
@@ -289,31 +277,14 @@ def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
         yield piece.encode()
 
 
-def _own(request: Request) -> QuerySet[Activity]:
-    partner = partner_of(request)
-    rows = Activity.objects.filter(kind=KIND.name, campaign__isnull=False)
-    if partner.campaign_id is not None:
-        rows = rows.filter(campaign=partner.campaign_id)
-    if partner.publisher_id is not None:
-        rows = rows.filter(params__publisher=partner.publisher_id)
-    return rows
-
-
-def _import(request: Request, import_id: int) -> Activity:
-    found = _own(request).filter(pk=import_id).first()
-    if found is None:
-        raise raised("not-found", "There is no such import.")
-    return found
-
-
 def _form_id(campaign: Campaign, form_id: int | None) -> int:
     if form_id is not None:
         return form_id
     known = list(campaign.forms.order_by("pk").values_list("pk", flat=True)[:2])
     if not known:
-        raise _wrong("campaign", "This campaign has no form yet.")
+        raise wrong("campaign", "This campaign has no form yet.")
     if len(known) > 1:
-        raise _wrong("form", "This campaign has several forms: say which.")
+        raise wrong("form", "This campaign has several forms: say which.")
     return known[0]
 
 
@@ -325,9 +296,5 @@ def _mapping(text: str) -> dict[str, str] | None:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise _wrong("mapping", 'Write JSON: {"Column": "input name"}.')
+        raise wrong("mapping", 'Write JSON: {"Column": "input name"}.')
     return found
-
-
-def _wrong(field: str, words: str) -> ProblemRaised:
-    return ProblemRaised(invalid([Wrong(field, words)]))

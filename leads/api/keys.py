@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -11,11 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leads.api.calls import partner_of
-from leads.api.paging import PARAMETERS, page_of, page_schema
-from leads.api.problems import ProblemRaised, Wrong, invalid, raised
+from leads.api.problems import raised, wrong
 from leads.api.repeating import IDEMPOTENCY_KEY, done_once
+from leads.api.resources import Done, Rows, acting, given_in, listing, reading, together
+from leads.history import record_by_key
 from leads.models import PartnerKey
-from leads.partner_keys import SCOPES, KeyProblem, NewKey, key_end, key_issue_by, key_rotate_by
+from leads.partner_keys import SCOPES, KeyProblem, NewKey, Partner, key_end, key_issue_by, key_rotate_by
 
 TAG = "Keys"
 
@@ -72,19 +74,26 @@ class OwnKeyView(APIView):
         return Response(KeySerializer(PartnerKey.objects.get(pk=partner_of(request).key_id)).data)
 
 
-class KeysView(APIView):
-    scopes = {"GET": "keys:write", "POST": "keys:write"}
+def _with_secret(made: NewKey) -> dict[str, Any]:
+    return {**KeySerializer(made.row).data, "secret": made.secret}
 
-    @extend_schema(
-        operation_id="keys_list",
-        tags=[TAG],
-        summary="Keys that may no more than this one",
-        parameters=PARAMETERS,
-        responses=page_schema("KeyPage", KeySerializer),
-    )
-    def get(self, request: Request) -> Response:
-        page = page_of(request, partner_of(request).keys())
-        return Response(page.answered(KeySerializer(page.rows, many=True).data))
+
+def _rotate(partner: Partner, key: PartnerKey, given: Mapping[str, Any]) -> Done:
+    made = key_rotate_by(partner, key)
+    return Done(_with_secret(made), f"Secret changed; the new one begins with {made.row.prefix}.")
+
+
+def _end(partner: Partner, key: PartnerKey, given: Mapping[str, Any]) -> Done:
+    key_end(key)
+    return Done(None, "Taken away.")
+
+
+KEYS = Rows("key", Partner.keys, KeySerializer, refusals={KeyProblem: lambda error: raised("conflict", error.words)})
+_COMMON: Any = {"scope": "keys:write", "tag": TAG}
+
+
+class _Make(APIView):
+    scopes = {"POST": "keys:write"}
 
     @extend_schema(
         operation_id="key_create",
@@ -98,12 +107,11 @@ class KeysView(APIView):
     )
     @done_once(without=("secret",))
     def post(self, request: Request) -> Response:
-        asked = KeyRequestSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        given = asked.validated_data
+        given = given_in(KeyRequestSerializer, request.data)
+        partner = partner_of(request)
         try:
             made = key_issue_by(
-                partner_of(request),
+                partner,
                 name=given["name"],
                 scopes=given["scopes"],
                 publisher_id=given.get("publisher"),
@@ -111,58 +119,38 @@ class KeysView(APIView):
                 expires_at=given.get("expires_at"),
             )
         except KeyProblem as error:
-            raise ProblemRaised(invalid([Wrong(error.field, error.words, pointer=f"/{error.field}")])) from None
+            raise wrong(error.field, error.words, pointer=f"/{error.field}") from None
+        record_by_key(partner, made.row, "Made.")
         return Response(
             _with_secret(made), status.HTTP_201_CREATED, headers={"Location": f"/api/v1/keys/{made.row.pk}"}
         )
 
 
-class KeyView(APIView):
-    scopes = {"GET": "keys:write", "DELETE": "keys:write"}
-
-    @extend_schema(operation_id="key_read", tags=[TAG], summary="One key", responses=KeySerializer)
-    def get(self, request: Request, key_id: int) -> Response:
-        return Response(KeySerializer(_key(request, key_id)).data)
-
-    @extend_schema(
-        operation_id="key_end",
-        tags=[TAG],
+KeysView = together(
+    listing(KEYS, **_COMMON, operation="keys_list", summary="Keys that may no more than this one", page="KeyPage"),
+    _Make,
+)
+KeyView = together(
+    reading(KEYS, **_COMMON, operation="key_read", summary="One key"),
+    acting(
+        KEYS,
+        _end,
+        **_COMMON,
+        operation="key_end",
         summary="End a key",
         description="From now on it opens nothing. Ending one that has ended does no harm.",
-        responses={204: None},
-    )
-    def delete(self, request: Request, key_id: int) -> Response:
-        key_end(_key(request, key_id))
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class KeyRotateView(APIView):
-    scopes = {"POST": "keys:write"}
-
-    @extend_schema(
-        operation_id="key_rotate",
-        tags=[TAG],
-        summary="Give a key a new secret",
-        description="The secret before works for another 24 hours; one that was being replaced already, no more. Refused (409) "
-        "to a secret that is being replaced itself, and for a key that works for longer than the one that asks.",
-        parameters=[IDEMPOTENCY_KEY],
-        request=None,
-        responses={200: NewKeySerializer},
-    )
-    @done_once(without=("secret",))
-    def post(self, request: Request, key_id: int) -> Response:
-        try:
-            return Response(_with_secret(key_rotate_by(partner_of(request), _key(request, key_id))))
-        except KeyProblem as error:
-            raise raised("conflict", error.words) from None
-
-
-def _with_secret(made: NewKey) -> dict[str, Any]:
-    return {**KeySerializer(made.row).data, "secret": made.secret}
-
-
-def _key(request: Request, key_id: int) -> PartnerKey:
-    found = partner_of(request).keys().filter(pk=key_id).first()
-    if found is None:
-        raise raised("not-found", "There is no such key.")
-    return found
+        method="DELETE",
+        status=204,
+    ),
+)
+KeyRotateView = acting(
+    KEYS,
+    _rotate,
+    **_COMMON,
+    operation="key_rotate",
+    summary="Give a key a new secret",
+    description="The secret before works for another 24 hours; one that was being replaced already, no more. Refused (409) "
+    "to a secret that is being replaced itself, and for a key that works for longer than the one that asks.",
+    answers=NewKeySerializer,
+    secret=("secret",),
+)

@@ -158,6 +158,9 @@ def _statuses(method: str, operation: Mapping[str, Any]) -> Iterable[str]:
         found.append("422")
     if method in ("post", "put", "patch"):
         found += _WRITES
+    if method == "delete":
+        # It may have an Idempotency-Key, as all that writes.
+        found += ["409", "422"]
     return found
 
 

@@ -21,7 +21,7 @@ from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from leads.api.problems import ProblemRaised, Wrong, invalid
+from leads.api.problems import wrong
 
 R = TypeVar("R", bound=Model)
 
@@ -78,7 +78,7 @@ def page_of(request: Request, rows: QuerySet[R], *, filters: Collection[str] = (
     """
     for name in request.query_params:
         if name not in ("cursor", "limit", "order", *filters):
-            raise _bad(
+            raise wrong(
                 name[:60],
                 f"This list has no such parameter. It has: {', '.join(['cursor', 'limit', 'order', *filters])}.",
             )
@@ -86,7 +86,7 @@ def page_of(request: Request, rows: QuerySet[R], *, filters: Collection[str] = (
     cursor = request.query_params.get("cursor", "")
     order = request.query_params.get("order", "")
     if order not in (NEWEST, OLDEST) and "order" in request.query_params:
-        raise _bad("order", f"Write {NEWEST} or {OLDEST}.")
+        raise wrong("order", f"Write {NEWEST} or {OLDEST}.")
     oldest, behind = _read(cursor, order)
     if oldest:
         # Asked before the rows: who writes then is seen here, and who has written by then is seen among the rows.
@@ -129,7 +129,7 @@ def _limit(text: str | None) -> int:
     if text is None:
         return PER_PAGE
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_PER_PAGE):
-        raise _bad("limit", f"Write a number from 1 to {MOST_PER_PAGE}.")
+        raise wrong("limit", f"Write a number from 1 to {MOST_PER_PAGE}.")
     return int(text)
 
 
@@ -146,12 +146,8 @@ def _read(cursor: str, order: str) -> tuple[bool, int]:
         text = ""
     match = _CURSOR.fullmatch(text)
     if match is None:
-        raise _bad("cursor", "This is no cursor of this list. Begin without one.")
+        raise wrong("cursor", "This is no cursor of this list. Begin without one.")
     oldest = match[1] == "o"
     if order and (order == OLDEST) != oldest:
-        raise _bad("cursor", "This cursor is of a list in the other order. Begin without one.")
+        raise wrong("cursor", "This cursor is of a list in the other order. Begin without one.")
     return oldest, int(match[2])
-
-
-def _bad(name: str, message: str) -> ProblemRaised:
-    return ProblemRaised(invalid([Wrong(name, message)]))

@@ -185,6 +185,11 @@ def raised(slug: str, detail: str, errors: Iterable[Wrong] = ()) -> ProblemRaise
     return ProblemRaised(problem(slug, detail, errors))
 
 
+def wrong(field: str, words: str, *, pointer: str = "") -> ProblemRaised:
+    """One thing that is wrong in a request, to be raised in a view; `pointer` says where it stands in a body of JSON."""
+    return ProblemRaised(invalid([Wrong(field, words, pointer=pointer)]))
+
+
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> RestResponse:
     """REST framework's handler: whatever a view raises becomes a problem. What nobody foresaw is logged, never shown."""
     found = _found(error)

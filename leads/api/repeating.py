@@ -7,7 +7,8 @@ key may be used for the mended call.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from typing import Any, cast
 
 import orjson
@@ -29,6 +30,7 @@ from leads.answered_calls import (
     call_digest,
     call_drop,
 )
+from leads.api.bodies import said_in
 from leads.api.calls import partner_of
 from leads.api.problems import ProblemRaised, Wrong, invalid, problem
 from leads.intake import KeyReused
@@ -45,8 +47,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 View = Callable[..., HttpResponseBase]
 
 
-def done_once(*, without: tuple[str, ...] = ()) -> Callable[[View], View]:
-    """A view's method that honours Idempotency-Key. `without` names members that are null when the answer is said again: secrets."""
+def done_once(*, without: Collection[str] = (), alone: bool = True) -> Callable[[View], View]:
+    """A view's method that honours Idempotency-Key. `without` names members that are null when the answer is said again: secrets.
+
+    Not `alone`: it waits for another's system, and no transaction is held meanwhile.
+    """
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -54,16 +59,16 @@ def done_once(*, without: tuple[str, ...] = ()) -> Callable[[View], View]:
             key = _key(request)
             if not key:
                 return view(self, request, *args, **kwargs)
-            body = request._request.body  # read as a whole before REST framework reads it as a stream
-            digest = call_digest(str(request.method).encode(), request.get_full_path().encode(), body)
+            digest = call_digest(str(request.method).encode(), request.get_full_path().encode(), *said_in(request))
             claim = _claimed(request, key, digest)
             if isinstance(claim, Answered):
-                return HttpResponse(claim.body, claim.content_type, claim.status, headers={REPLAYED: "true"})
+                return _again(claim)
             try:
-                with transaction.atomic():
+                with transaction.atomic() if alone else nullcontext():
                     response = cast(Response, view(self, request, *args, **kwargs))
                     kept = _kept(response.data, without)
-                    call_answer(claim, response.status_code, JSON if kept else "", [kept])
+                    location = response.headers.get("Location", "")
+                    call_answer(claim, response.status_code, JSON if kept else "", [kept], location)
             except BaseException:
                 call_drop(claim)
                 raise
@@ -72,6 +77,14 @@ def done_once(*, without: tuple[str, ...] = ()) -> Callable[[View], View]:
         return method
 
     return decorate
+
+
+def _again(answered: Answered) -> HttpResponse:
+    headers = {REPLAYED: "true", **({"Location": answered.location} if answered.location else {})}
+    response = HttpResponse(answered.body, answered.content_type or None, answered.status, headers=headers)
+    if not answered.content_type:
+        del response.headers["Content-Type"]
+    return response
 
 
 def _key(request: Request) -> str:
@@ -93,7 +106,7 @@ def _claimed(request: Request, key: str, digest: str) -> Claim | Answered:
         raise ProblemRaised(problem("idempotency-key-reused", words)) from None
 
 
-def _kept(data: Any, without: tuple[str, ...]) -> bytes:
+def _kept(data: Any, without: Collection[str]) -> bytes:
     if data is None:
         return b""
     written: bytes = JSONRenderer().render(data)

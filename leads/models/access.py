@@ -121,6 +121,7 @@ class AnsweredCall(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     alive_at = models.DateTimeField()
     content_type = models.CharField(max_length=100, default="", db_default="")
+    location = models.CharField(max_length=200, default="", db_default="", help_text="Its header Location.")
     body = models.BinaryField(null=True, help_text="Packed by zlib.")
     created_at = models.DateTimeField(db_index=True)
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from urllib3.filepost import encode_multipart_formdata
 
 from integrations.bulk import activity_work
-from leads.models import Campaign, Field, ImportFile, Lead
+from leads.import_files import import_upload
+from leads.imports import import_check
+from leads.models import Activity, Campaign, Field, ImportFile, Lead
 from tests.api.conftest import Instance, Partner, key_for
 from tests.api.test_keys import problem
 from tests.hooks.test_subscriptions import take_in
@@ -141,6 +144,52 @@ def test_two_publishers_never_see_each_other_s_imports(server: str, reach: Partn
     problem(bring(reach, instance, GOOD, publisher=instance.other_publisher.pk), 422, "invalid")
     [row] = grow.get("imports").json()["data"]
     assert row["publisher"] == instance.other_publisher.pk
+
+
+def test_a_publisher_s_key_sees_and_ends_no_import_that_staff_began_for_it(
+    reach: Partner, partner: Partner, instance: Instance
+) -> None:
+    file = import_upload(SimpleUploadedFile("staff.csv", MIXED), name="staff.csv", campaign=instance.campaign, by="sam")
+    of_staff = import_check(
+        file,
+        form_id=instance.form.pk,
+        publisher_id=instance.publisher.pk,
+        link_id=None,
+        mapping={"First name": "firstName", "E-mail": "email"},
+        test=False,
+        by="sam",
+        token="",
+    ).pk
+    of_agency = bring(partner, instance, GOOD).json()["id"]
+    own = bring(reach, instance, MIXED).json()["id"]
+    assert [row["id"] for row in reach.get("imports").json()["data"]] == [own]
+    assert [row["id"] for row in partner.get("imports").json()["data"]] == [own, of_agency, of_staff]
+    for import_id in (of_staff, of_agency):
+        for method, path in (
+            ("GET", ""),
+            ("POST", "/take"),
+            ("POST", "/cancel"),
+            ("GET", "/rows"),
+            ("GET", "/failures"),
+        ):
+            problem(reach.call(method, f"imports/{import_id}{path}", json={"lawful_basis": True}), 404, "not-found")
+    assert Activity.objects.get(pk=of_staff).cancel_requested is False
+
+
+def test_failed_rows_in_clear_are_for_who_brought_them_and_for_who_may_read_leads(
+    server: str, instance: Instance
+) -> None:
+    bringer, other, reader = (
+        Partner(server, key_for(*scopes, publisher=instance.publisher))
+        for scopes in (("imports:write",), ("imports:write",), ("imports:write", "leads:read"))
+    )
+    import_id = bring(bringer, instance, MIXED).json()["id"]
+    worked(bringer, import_id)
+    for partner in (bringer, reader):
+        assert "no address" in partner.get(f"imports/{import_id}/failures").text
+    said = problem(other.get(f"imports/{import_id}/failures"), 403, "scope-missing")
+    assert "leads:read" in said["detail"]
+    assert other.get(f"imports/{import_id}/rows").status_code == 200
 
 
 # --- spreadsheets, as a spreadsheet program saves them -------------------------------------------------------
