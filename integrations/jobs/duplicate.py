@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from integrations.kit.contract import Choice
 from integrations.kit.job_settings import (
@@ -78,13 +79,13 @@ def _compile(values: Values) -> QualityCheck:
     first, last = date(values, "from"), date(values, "until")
     if first is not None and last is not None and last < first:
         raise BadSetting("until", "The last day is before the first one.")
-    since, until = _begins(first), _begins(last, 1)
 
     def asks(lead: JobLead) -> Sequence[SeenBefore]:
         normal = tuple(normal_value(lead.value(key), region) for key in keys)
         if not all(normal):
             return ()
         window = lead.received_at - dt.timedelta(days=days) if days is not None else None
+        since, until = _begins(first, lead.zone), _begins(last, lead.zone, 1)
         bounds = [moment for moment in (since, window) if moment is not None]
         chosen = campaigns if scope == "campaigns" else ()
         return (SeenBefore(keys, normal, scope, against, chosen, max(bounds, default=None), until, region),)
@@ -98,11 +99,12 @@ def _compile(values: Values) -> QualityCheck:
     return QualityCheck(judge, asks)
 
 
-def _begins(day: dt.date | None, days_later: int = 0) -> dt.datetime | None:
+def _begins(day: dt.date | None, zone: str, days_later: int = 0) -> dt.datetime | None:
     if day is None:
         return None
     try:
-        return dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(days=days_later)
+        there = dt.datetime.combine(day + dt.timedelta(days=days_later), dt.time(), ZoneInfo(zone))
+        return there.astimezone(dt.UTC)
     except OverflowError:
         return None
 
@@ -146,8 +148,20 @@ KIND = JobKind(
                 least=1,
                 most=MOST_DAYS,
             ),
-            JobSetting("from", "Received from", "date", False, "Earlier leads since this day count (UTC)."),
-            JobSetting("until", "Received until", "date", False, "Earlier leads up to this day count (UTC)."),
+            JobSetting(
+                "from",
+                "Received from",
+                "date",
+                False,
+                "Earlier leads since this day count, in the campaign’s time zone.",
+            ),
+            JobSetting(
+                "until",
+                "Received until",
+                "date",
+                False,
+                "Earlier leads up to this day count, in the campaign’s time zone.",
+            ),
             COUNTRY,
         ),
         help=(

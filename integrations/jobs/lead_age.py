@@ -30,7 +30,7 @@ def _compile(values: Values) -> QualityCheck:
     if not by_field:
         if first is None and last is None:
             raise BadSetting("from", "Enter the first or the last day.")
-        return QualityCheck(lambda lead, _answers: _outside("It was received", lead.received_at.date(), first, last))
+        return QualityCheck(lambda lead, _answers: _outside("It was received", lead.received_on, first, last))
     key, written = field(values), text(values, "format") or "iso"
     try:
         pattern = date_pattern(written)
@@ -44,7 +44,7 @@ def _compile(values: Values) -> QualityCheck:
         moment = date_read(value, pattern)
         if moment is None:
             return Failed(f"{key} is no date written as {written}.", key)
-        day, today = moment.date(), lead.received_at.date()
+        day, today = moment.date(), lead.received_on
         # Somewhere it is tomorrow already.
         if day > today + dt.timedelta(days=1):
             return Failed(f"{key} lies in the future.", key)
@@ -92,8 +92,8 @@ KIND = JobKind(
                 most=MOST_DAYS,
                 shown_if=("by", "field"),
             ),
-            JobSetting("from", "From", "date", False, "The first day that passes (UTC)."),
-            JobSetting("until", "Until", "date", False, "The last day that passes (UTC)."),
+            JobSetting("from", "From", "date", False, "The first day that passes, in the campaign’s time zone."),
+            JobSetting("until", "Until", "date", False, "The last day that passes, in the campaign’s time zone."),
         ),
         help="A lead without a date passes: the job Required value asks for one. A date in the future fails.",
     ),

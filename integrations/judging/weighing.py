@@ -147,6 +147,7 @@ def job_lead(lead: Lead, jobs: JobSet, values: Mapping[str, str]) -> JobLead:
         received_at=lead.created_at,
         ip=lead.ip or "",
         channel=getattr(lead, "channel", "") or "",
+        zone=jobs.zone.key,
     )
 
 

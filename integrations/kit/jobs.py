@@ -12,6 +12,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from integrations.kit.contract import Choice
 
@@ -61,6 +62,13 @@ class JobLead:
     received_at: dt.datetime = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
     ip: str = ""
     channel: str = ""
+    zone: str = "UTC"
+    """The time zone of its campaign, whose days count."""
+
+    @property
+    def received_on(self) -> dt.date:
+        """The day on which it was received."""
+        return self.received_at.astimezone(ZoneInfo(self.zone)).date()
 
     def value(self, key: str) -> str:
         """What stands under this key, trimmed; empty where there is nothing."""

@@ -111,6 +111,16 @@ def test_leads_outside_of_the_dates_do_not_count(campaign: Campaign) -> None:
     assert fails(campaign, email="bob@example.test")
 
 
+def test_days_of_jobs_are_days_of_the_campaign(campaign: Campaign) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(time_zone="Pacific/Auckland")
+    duplicate(campaign, settings={"from": "2026-03-05"})
+    # The fifth begins at eleven in the morning of the fourth, UTC.
+    for hour, counts in [(10, False), (12, True)]:
+        email = f"{hour}@example.test"
+        judge(campaign, email=email, created_at=dt.datetime(2026, 3, 4, hour, tzinfo=dt.UTC))
+        assert fails(campaign, email=email) is counts
+
+
 def test_against_valid_leads_those_that_failed_or_were_turned_down_since_do_not_count(campaign: Campaign) -> None:
     duplicate(campaign, settings={"against": "valid"})
     required(campaign, "lastName", hard_fail=True)
