@@ -1,4 +1,8 @@
-"""When clients are asked for verdicts: soon and often while they have said nothing, seldom once they have."""
+"""When clients are asked for verdicts: often at first, then daily; seldom where they tell by themselves.
+
+A verdict that was asked for ends nothing: it is the first check's, and a person's second check follows in minutes or hours (facts,
+section 8). polling.py sees to it that these look-ups are in nobody's way.
+"""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def _store(integration: Integration, due: Sequence[Delivery], asked: Asked, *, p
         else:
             asked_about = int(pk not in asked.failed or pk in asked.blocked)
             delivered_at = delivery.delivered_at or delivery.created_at
-            after_s = _pause(delivery, asked, pushed=pk in pushed, age=now - delivered_at)
+            after_s = _pause(pk, asked, pushed=pk in pushed, age=now - delivered_at)
             when = next_poll_at(delivered_at, now, integration.campaign.verdict_days, after_s=after_s)
         rows.append((pk, when, delivery.polls + asked_about))
     with transaction.atomic():
@@ -266,16 +266,15 @@ def _store(integration: Integration, due: Sequence[Delivery], asked: Asked, *, p
         messages_store(polled_messages(asked))
 
 
-def _pause(delivery: Delivery, asked: Asked, *, pushed: bool, age: dt.timedelta) -> float | None:
+def _pause(pk: int, asked: Asked, *, pushed: bool, age: dt.timedelta) -> float | None:
     """Seconds until a look-up is made again; None: by the lead's age."""
-    pk, factor = delivery.pk, float(settings.SCHEDULE_FACTOR)
+    factor = float(settings.SCHEDULE_FACTOR)
     if pk in asked.failed and pk not in asked.blocked:
         return min(max(_again_s(), age.total_seconds() * AGAIN_SHARE), POLL_DAILY * factor)
     if pushed:
         return POLL_WEEKLY * factor
-    said = pk in asked.verdicts and asked.verdicts[pk][0].state not in _NOTHING_SAID
     # What they don't know they may know later: they are moving, or were put back to an older copy.
-    return POLL_DAILY * factor if said or delivery.verdict not in _NOTHING_SAID or pk in asked.unknown else None
+    return POLL_DAILY * factor if pk in asked.unknown else None
 
 
 def polled_messages(asked: Asked, only: Collection[int] | None = None) -> list[Message]:

@@ -235,10 +235,11 @@ def test_leads_with_a_verdict_take_no_more_than_half_of_the_budget_and_new_ones_
     assert put_off.exists()
 
 
-def test_a_lead_with_a_verdict_is_asked_about_once_a_day_and_once_a_week_where_the_client_pushed_it(
+def test_a_lead_with_a_verdict_is_asked_about_by_its_age_and_once_a_week_where_the_client_pushed_it(
     integration: Integration, client: Client, lead: Callable[..., Lead]
 ) -> None:
     deliver(integration, lead, 3)
+    Delivery.objects.update(delivered_at=timezone.now() - dt.timedelta(hours=5))
     client.results = {"1": Answer(200)}
     polled, pushed, open_ = (Delivery.objects.get(reference=number) for number in "123")
     messages_store([Message(pushed.pk, Verdict("invalid"), StatusUpdate.Via.PUSHED, timezone.now())])
@@ -252,7 +253,7 @@ def test_a_lead_with_a_verdict_is_asked_about_once_a_day_and_once_a_week_where_t
     assert days_until_next(pushed) == 7
     integration_poll(integration.pk)
     assert sorted(asked_for(client)) == ["1", "3"]
-    assert (days_until_next(polled), days_until_next(open_)) == (1, 0)
+    assert (days_until_next(polled), days_until_next(open_)) == (1, 1)
     again(Delivery.objects.filter(pk=pushed.pk))
     integration_poll(integration.pk)
     assert "2" in asked_for(client)
