@@ -177,10 +177,10 @@ def read(entry: LogEntry, *, of: Model | None = None) -> Entry:
     kind = entry.content_type
     same = of is not None and entry.object_id == str(of.pk) and kind == ContentType.objects.get_for_model(of)
     about = "" if same else f"{kind.name if kind else 'thing'} “{entry.object_repr}”"
-    return Entry(entry.action_time, _who(entry.user), about, tuple(_lines(entry)))
+    return Entry(entry.action_time, person_name(entry.user), about, tuple(_lines(entry)))
 
 
-def _who(user: Any) -> str:
+def person_name(user: Any) -> str:
     return str(user.get_full_name() or user.get_username())
 
 

@@ -20,7 +20,7 @@ from integrations.admin.badges import integration_badge
 from integrations.admin.job_actions import state_record
 from integrations.admin.mapping_form import MappingTable
 from integrations.admin.preview_lead import lead_choices, lead_chosen
-from integrations.admin.saving import Conflict, page_seal, page_store
+from integrations.admin.saving import page_seal, page_store
 from integrations.admin.sending_form import SendingForm
 from integrations.admin.settings_form import SettingsForm
 from integrations.delivery import integration_hold, integration_problems, integration_switch
@@ -34,6 +34,7 @@ from integrations.models import Delivery, DeliveryState, Integration, Integratio
 from integrations.releasing import release_words
 from integrations.waiting import gate_words
 from leads.admin.flagging import counted
+from leads.opened import Conflict
 from leads.rights import may_see_personal_data
 
 WORDS_CHARS = 600

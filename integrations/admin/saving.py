@@ -6,7 +6,6 @@ The page keeps, signed, what it was opened with; so what both sides changed sinc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -29,6 +28,7 @@ from integrations.mapping import CHOICE, row_as_dict, source_words
 from integrations.models import FieldMapping, Integration, MappingVersion
 from integrations.versions import RowChange, mapping_save, mapping_version, rows_compare, when_words
 from leads.admin.pairs import pairs_to_text
+from leads.opened import Conflict, ItemChange, digest
 
 _SALT = "integrations.configure-page"
 SHOWN_CHARS = 120
@@ -46,34 +46,6 @@ def _snapshot(integration: Integration) -> dict[str, str]:
     for name, value in integration.secrets.items():
         kept[f"s-{name}"] = salted_hmac(_SALT, str(value)).hexdigest()[:16] if value else ""
     return kept
-
-
-@dataclass(frozen=True, slots=True)
-class ItemChange:
-    """One thing that somebody else changed: what it is, from what to what, and what stands on this page where it was changed
-    here too."""
-
-    label: str
-    before: str
-    after: str
-    mine: str = ""
-
-
-@dataclass(slots=True)
-class Conflict:
-    """What somebody else changed since this page was opened."""
-
-    who: str
-    when: str
-    changes: list[ItemChange]
-    seen: str
-    """Which state of theirs this is about: a decision holds for it alone."""
-    merged: dict[str, str] = field(default_factory=dict)
-    """What the page would send if it had theirs wherever nothing was changed on it."""
-
-    @property
-    def both(self) -> bool:
-        return any(change.mine for change in self.changes)
 
 
 class PageSave:
@@ -144,8 +116,8 @@ class PageSave:
         except signing.BadSignature:
             return None
         now = _snapshot(self.integration)
-        found = Conflict("", "", [], f"{self.integration.mapping_version}-{_digest(now)}")
-        if self.post.get("seen") == found.seen and self.post.get("do") == "over":
+        found = Conflict("", "", [], digest({**now, "mapping": self.integration.mapping_version}))
+        if found.decided(self.post) == "over":
             return None
         self._settings_changes(base, now, found)
         if version != self.integration.mapping_version:
@@ -154,10 +126,6 @@ class PageSave:
             return None
         found.who, found.when = self._last_change()
         return found
-
-    def decided(self, conflict: Conflict) -> bool:
-        """That the person was told of this, and wants theirs wherever nothing was changed on this page."""
-        return self.post.get("seen") == conflict.seen and self.post.get("do") == "merge"
 
     def _settings_changes(self, base: Mapping[str, str], now: Mapping[str, str], found: Conflict) -> None:
         secret = {f"s-{box.name}" for box in self.connector.manifest.settings if box.type == "secret"}
@@ -227,7 +195,7 @@ def page_store(
         locked = Integration.objects.select_for_update().select_related("campaign").get(pk=integration.pk)
         page = PageSave(locked, connector, request.POST)
         conflict = page.conflict() if page.is_valid() else None
-        if conflict is not None and page.decided(conflict):
+        if conflict is not None and conflict.decided(page.post) == "merge":
             page.merge(conflict)
             conflict = None
         if conflict is not None or not page.is_valid():
@@ -258,10 +226,6 @@ def _posted(key: str, row: Mapping[str, Any]) -> dict[str, str]:
         f"{prefix}-value_map": pairs_to_text(row["value_map"].items()),
         f"{prefix}-transforms": transforms_to_text(row["transforms"]),
     }
-
-
-def _digest(snapshot: Mapping[str, str]) -> str:
-    return salted_hmac(_SALT, repr(sorted(snapshot.items()))).hexdigest()[:16]
 
 
 def _cut(text: str) -> str:

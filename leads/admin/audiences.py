@@ -6,10 +6,12 @@ Which destinations are told of them is put together above, in integrations/admin
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -22,9 +24,10 @@ from leads.admin.badges import badge, short
 from leads.admin.charts import Chart, Series, last_days
 from leads.audience_preview import SHOWN, Preview, members_newest, rule_preview
 from leads.audiences import audience_change_rule, audience_create, audience_key, audience_switch
-from leads.membership import members_count
+from leads.membership import members_count, membership_locked
 from leads.models import Audience, AudienceCount, Campaign
 from leads.models.audience import KEY_CHARS
+from leads.opened import Box, Boxes, Conflict, boxes_conflict, boxes_seal
 from leads.rights import masked, masked_email, may_see_personal_data
 from leads.rule_checks import rule_checked
 from leads.rule_values import number_of
@@ -173,14 +176,17 @@ class AudienceAdmin(ModelAdmin):
             focus = rule_do(rule, do)
         clean, errors = rule_checked(rule)
         problems: dict[str, str] = {}
-        preview = None
-        if do == "save":
-            minutes, problems = _settings(audience, campaign, typed)
+        preview = conflict = None
+        opened = request.POST.get("opened_with") or boxes_seal(_boxes(audience)) if audience.pk else ""
+        if do in ("save", "merge", "over"):
+            problems = _settings(audience, campaign, typed)[1]
             if not errors and not problems:
-                return self._save(request, campaign, audience, clean, typed["name"], minutes)
+                conflict = self._save(request, campaign, audience, clean, typed)
+                if not isinstance(conflict, Conflict):
+                    return conflict
         elif do == "preview" and not errors:
             preview = _shown(rule_preview(campaign, clean, clock.now()), may_see_personal_data(request.user))
-        told = errors if do in ("save", "preview") else {}
+        told = errors if do in ("save", "merge", "over", "preview") else {}
         context = {
             **self.admin_site.each_context(request),
             **boxes(rule, told, focus),
@@ -196,6 +202,8 @@ class AudienceAdmin(ModelAdmin):
             "wrong": len(told) + len(problems),
             "preview": preview,
             "key": audience.key,
+            "conflict": conflict,
+            "opened_with": opened,
         }
         return TemplateResponse(request, "console/audience_rule.html", context)
 
@@ -205,25 +213,56 @@ class AudienceAdmin(ModelAdmin):
         campaign: Campaign,
         audience: Audience,
         rule: dict[str, Any],
-        name: str,
-        minutes: dict[str, int],
-    ) -> HttpResponse:
-        name = " ".join(name.split())
-        if audience.pk is None:
-            audience = audience_create(campaign, audience.kind, name, rule, **minutes)
-            self.log_addition(request, audience, f"Made: {rule_words(rule)}")
-        else:
-            before = (audience.name, audience.first_sync_minutes, audience.sync_minutes)
-            changed = audience_change_rule(audience, rule)
-            Audience.objects.filter(pk=audience.pk).update(name=name, **minutes)
-            said = [f"Rule changed: {rule_words(rule)}"] if changed else []
-            if before != (name, *minutes.values()):
-                said.append(f"{name}: first sync over {_hours(minutes['first_sync_minutes'])} hours, ")
-                said[-1] += f"later ones every {_hours(minutes['sync_minutes'])} hours"
-            if said:
-                self.log_change(request, audience, "; ".join(said))
+        typed: dict[str, str],
+    ) -> HttpResponse | Conflict:
+        """Saves what was typed and is right; what somebody else changed since the page was opened stops it until decided."""
+        with transaction.atomic():
+            if audience.pk is not None:
+                membership_locked(wait=True)
+                audience.refresh_from_db()
+                conflict = boxes_conflict(request.POST, audience, _boxes(audience), _boxes(audience, typed, rule))
+                if conflict is not None and not (decided := conflict.decided(request.POST)):
+                    return conflict
+                if conflict is not None and decided == "merge":
+                    theirs = {key: values[0] if values else "" for key, values in conflict.merged.items()}
+                    rule = json.loads(theirs.pop("rule", "null")) or rule
+                    typed = typed | theirs
+            minutes, _ = _settings(audience, campaign, typed)
+            name = " ".join(typed["name"].split())
+            if audience.pk is None:
+                audience = audience_create(campaign, audience.kind, name, rule, **minutes)
+                self.log_addition(request, audience, f"Made: {rule_words(rule)}")
+            else:
+                self._change(request, audience, rule, name, minutes)
         messages.success(request, f"{name} is saved.")
         return HttpResponseRedirect(reverse("admin:leads_audience_change", args=[audience.pk]))
+
+    def _change(
+        self, request: HttpRequest, audience: Audience, rule: dict[str, Any], name: str, minutes: dict[str, int]
+    ) -> None:
+        before = (audience.name, audience.first_sync_minutes, audience.sync_minutes)
+        changed = audience_change_rule(audience, rule)
+        Audience.objects.filter(pk=audience.pk).update(name=name, **minutes)
+        said = [f"Rule changed: {rule_words(rule)}"] if changed else []
+        if before != (name, *minutes.values()):
+            said.append(f"{name}: first sync over {_hours(minutes['first_sync_minutes'])} hours, ")
+            said[-1] += f"later ones every {_hours(minutes['sync_minutes'])} hours"
+        if said:
+            self.log_change(request, audience, "; ".join(said))
+
+
+def _boxes(audience: Audience, typed: dict[str, str] | None = None, rule: dict[str, Any] | None = None) -> Boxes:
+    """What the builder's page says of an audience, box by box."""
+    typed = typed or {
+        "name": audience.name,
+        "first_hours": _hours(audience.first_sync_minutes),
+        "later_hours": _hours(audience.sync_minutes),
+    }
+    rule = audience.rule if rule is None else rule
+    labels = {"name": "Name", "first_hours": "First sync over (hours)", "later_hours": "Later syncs every (hours)"}
+    said = {name: " ".join(typed[name].replace(",", ".").split()) if name != "name" else typed[name] for name in labels}
+    boxes = {name: Box(label, (said[name],), said[name]) for name, label in labels.items()}
+    return {**boxes, "rule": Box("Rule", (json.dumps(rule, sort_keys=True),), rule_words(rule))}
 
 
 def _settings(audience: Audience, campaign: Campaign, typed: dict[str, str]) -> tuple[dict[str, int], dict[str, str]]:

@@ -52,7 +52,7 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class PortalUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
     form = PersonForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
@@ -128,5 +128,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class PortalGroupAdmin(GroupAdmin, ModelAdmin):
+class PortalGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
     pass

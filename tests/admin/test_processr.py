@@ -274,8 +274,9 @@ def test_what_somebody_else_saved_meanwhile_is_shown_before_it_is_overwritten(
     _save(browser_client, job, {"score": "30"})
     response = browser_client.post(_configure(job), {**mine, "settings-score": "5", "do": "save"})
     shown = text(response)
-    assert "changed this job since you opened it" in shown
-    assert "Score: 10 → 30" in shown
+    assert "erin changed this on" in shown
+    [score] = response.context["conflict"].changes
+    assert (score.label, score.before, score.after, score.mine) == ("Score", "10", "30", "5")
     again = {**mine, **boxes(response), "settings-s-fields": ["zip"]}
     browser_client.post(_configure(job), {**again, "do": "over"})
     job.refresh_from_db()

@@ -151,6 +151,22 @@ def test_a_changed_rule_and_a_switch_stand_in_the_history(manager: Client, sourc
     assert (buyers.name, buyers.key, buyers.enabled) == ("Lookers", "buyers", False)
 
 
+def test_a_rule_that_a_colleague_changed_meanwhile_is_not_written_over_unseen(manager: Client, source: Source) -> None:
+    buyers = audience(source, did())
+    now_is(timezone.now())
+    address = f"/admin/leads/audience/{buyers.pk}/rule/"
+    mine, theirs = Builder(manager, address), Builder(manager, address)
+    theirs.press("save", **{"0__event": "Looked"})
+    mine.press("save", name="Our buyers", later_hours="3")
+    assert "changed this on" in mine.text
+    assert "People who did “Looked” at any time." in mine.text
+    buyers.refresh_from_db()
+    assert buyers.name != "Our buyers"
+    mine.press("merge")
+    buyers.refresh_from_db()
+    assert (buyers.name, buyers.sync_minutes, buyers.rule["items"][0]["event"]) == ("Our buyers", 180, "Looked")
+
+
 def test_destinations_are_chosen_and_the_page_says_when_they_were_told_and_of_how_many(
     manager: Client, source: Source
 ) -> None:

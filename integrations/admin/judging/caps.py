@@ -19,6 +19,8 @@ from integrations.judging.changes import campaign_caps_changed
 from leads import clock
 from leads.history import Change, changed, form_changes, record
 from leads.models import Campaign, CampaignPublisher, Held
+from leads.opened import boxes_seal
+from leads.opened_forms import boxes_of, page_conflict
 from leads.skin import NumberInput
 
 WORDS = {Held.CAP_DAY: "today", Held.CAP_WEEK: "this week", Held.CAP_MONTH: "this month", Held.CAP_TOTAL: "in all"}
@@ -93,18 +95,28 @@ def caps_page(model_admin: Any, request: HttpRequest, campaign: Campaign, contra
     if not request.user.has_perm("leads.change_campaignpublisher"):
         raise PermissionDenied
     back = reverse("admin:leads_campaign_publishers", args=[campaign.pk])
-    form = CapsForm(request.POST or None, instance=contract)
-    if request.method == "POST" and form.is_valid():
-        changes = [Change(f"{contract.publisher}: {each.label}", each.old, each.new) for each in form_changes(form)]
-        if changes:
-            with transaction.atomic():
-                form.save()
-                campaign_caps_changed(campaign.pk)
-                record(request.user, campaign, changed(*changes))
-        messages.success(request, f"{contract.publisher.name}: saved.")
-        return HttpResponseRedirect(back)
+    form, conflict = CapsForm(instance=contract), None
+    opened = request.POST.get("opened_with") or boxes_seal(boxes_of(form))
+    if request.method == "POST":
+        with transaction.atomic():
+            contract = (
+                campaign.contracts.select_for_update(of=("self",)).select_related("publisher").get(pk=contract_id)
+            )
+            conflict = page_conflict(request, campaign, CapsForm(instance=contract))
+            form = CapsForm(request.POST, instance=contract)
+            if form.is_valid() and conflict is None:
+                changes = [
+                    Change(f"{contract.publisher}: {each.label}", each.old, each.new) for each in form_changes(form)
+                ]
+                if changes:
+                    form.save()
+                    campaign_caps_changed(campaign.pk)
+                    record(request.user, campaign, changed(*changes))
+                messages.success(request, f"{contract.publisher.name}: saved.")
+                return HttpResponseRedirect(back)
     # As it is kept: what was typed and not saved stands on the form's row.
     kept = CampaignPublisher.objects.get(pk=contract.pk)
     used = caps_shown(campaign, [kept]).get(contract.pk, [])
     context = {"page": "caps", "form": form, "contract": contract, "used": used, "back": back}
+    context |= {"conflict": conflict, "opened_with": opened}
     return model_admin.tab(request, campaign, "publishers", context)  # type: ignore[no-any-return]

@@ -5,11 +5,10 @@ Without JavaScript, Save does the same in one step more.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -19,7 +18,7 @@ from django.urls import URLPattern, path, reverse
 
 from integrations.admin.judging.job_form import JobForm, Offered
 from integrations.admin.judging.rows import job_standings, when_words
-from integrations.admin.judging.setting_words import job_changes
+from integrations.admin.judging.setting_words import job_changes, setting_words
 from integrations.admin.judging.tab import tab_address
 from integrations.admin.judging.trying import form_spec, last_asked, preview_context, tried_context
 from integrations.judging.arranging import job_store, job_tab
@@ -32,8 +31,9 @@ from integrations.kit.jobs import JobKind
 from integrations.models import Integration, Job, ValueList
 from leads.admin.filters import number
 from leads.admin.flagging import counted
-from leads.history import changed, read, record
+from leads.history import changed, record, shown
 from leads.models import Campaign
+from leads.opened import Box, Boxes, Conflict, boxes_conflict, boxes_seal
 from leads.skin import ModelAdmin
 
 
@@ -104,11 +104,15 @@ class JobAdmin(ModelAdmin):
             if form.do(do):
                 return self._show(request, form)
             valid = form.is_valid()
-            since = request.POST.get("opened_with", "")
-            if valid and since != _opened(job) and do != "over":
-                return self._show(request, form, changed_since(job))
             if valid:
                 form.store()
+                conflict = boxes_conflict(
+                    request.POST, job, job_boxes(before, kind, choices), job_boxes(job, kind, choices)
+                )
+                if conflict is not None and not (decided := conflict.decided(request.POST)):
+                    return self._show(request, form, conflict)
+                if conflict is not None and decided == "merge":
+                    _take_theirs(job, before, conflict)
                 if do in ("on", "pause"):
                     job.enabled = do == "on"
                 job_store(job)
@@ -134,7 +138,7 @@ class JobAdmin(ModelAdmin):
         self,
         request: HttpRequest,
         form: JobForm,
-        conflict: dict[str, Any] | None = None,
+        conflict: Conflict | None = None,
         more: dict[str, Any] | None = None,
     ) -> HttpResponse:
         job = form.job
@@ -153,7 +157,7 @@ class JobAdmin(ModelAdmin):
             "when": when_words(kept),
             "form": form,
             "conflict": conflict,
-            "opened_with": _opened(kept) if conflict or not form.is_bound else request.POST.get("opened_with", ""),
+            "opened_with": request.POST.get("opened_with") or boxes_seal(job_boxes(kept, form.kind, form.offered)),
             "tab": tab_address(job.campaign_id, job_tab(job)),
             "lists_page": reverse("admin:integrations_valuelist_changelist"),
             "last": last_asked(request.POST),
@@ -190,17 +194,28 @@ def _ask_clients(request: HttpRequest, job: Job) -> None:
             messages.success(request, f"{integration.name} shows {counted(count, 'rule')}.")
 
 
-def _opened(job: Job) -> str:
-    return job.updated_at.isoformat()
+def job_boxes(job: Job, kind: JobKind, offered: Offered) -> Boxes:
+    """What the page says of a job, box by box."""
+    said: dict[str, tuple[str, Any, str]] = {"name": ("Name", job.name, job.name)}
+    if kind.manifest.tab == "quality":
+        said["score"] = ("Score", job.score, str(job.score))
+        said["hard_fail"] = ("Hard fail", job.hard_fail, shown(job.hard_fail))
+    if kind.manifest.showable:
+        said["shown_to_publishers"] = ("Shown to publishers", job.shown_to_publishers, shown(job.shown_to_publishers))
+    for box in kind.manifest.settings:
+        value = job.settings.get(box.name, box.default)
+        said[f"s-{box.name}"] = (box.label, value, setting_words(box, job.settings, offered))
+    return {key: Box(label, (json.dumps(value, sort_keys=True),), words) for key, (label, value, words) in said.items()}
 
 
-def changed_since(job: Job) -> dict[str, Any]:
-    """What somebody else did with a job last, for a page that was opened before."""
-    kind = ContentType.objects.get_for_model(Job)
-    entries = LogEntry.objects.filter(content_type=kind, object_id=str(job.pk)).select_related("user", "content_type")
-    last = entries.order_by("-action_time", "-pk").first()
-    entry = read(last, of=job) if last is not None else None
-    return {"entry": entry}
+def _take_theirs(job: Job, theirs: Job, conflict: Conflict) -> None:
+    """Put on a job, unsaved, what somebody else changed and this page did not."""
+    for key in conflict.merged:
+        name = key.removeprefix("s-")
+        if key == name:
+            setattr(job, name, getattr(theirs, name))
+        elif name in theirs.settings:
+            job.settings = {**job.settings, name: theirs.settings[name]}
 
 
 def _say(request: HttpRequest, before: Job, job: Job) -> None:

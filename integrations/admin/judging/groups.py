@@ -20,6 +20,7 @@ from integrations.judging.problems import campaigns_inputs, inputs_before
 from integrations.models import Job, JobGroup
 from leads.history import Change, changed, record
 from leads.models import Campaign
+from leads.opened import Box, Conflict, boxes_conflict, boxes_seal
 from leads.skin import NumberInput
 
 VALUES_CHARS = 20_000
@@ -52,18 +53,67 @@ def group_page(model_admin: Any, request: HttpRequest, campaign: Campaign, group
 def _page(model_admin: Any, request: HttpRequest, campaign: Campaign, group: JobGroup) -> HttpResponse:
     if not request.user.has_perm("integrations.change_job"):
         raise PermissionDenied
-    posted = request.POST if request.method == "POST" else None
-    form = GroupForm(group, posted)
-    rows = _rows(campaign, group, posted)
-    wrong = any(row["error"] for row in rows)
-    if posted is not None and form.is_valid() and not wrong:
-        # What runs for all other leads is asked last.
-        inside = sorted((row for row in rows if row["inside"]), key=lambda row: not row["field"])
-        _store(request, group, form, inside)
-        messages.success(request, f"{group.name} is saved.")
-        return HttpResponseRedirect(tab_address(campaign.pk))
+    posted: QueryDict | None = request.POST if request.method == "POST" else None
+    opened, conflict = "", None
+    if group.pk is not None:
+        opened = request.POST.get("opened_with") or boxes_seal(_boxes(group, _rows(campaign, group, None)))
+    with transaction.atomic():
+        if posted is not None and group.pk is not None:
+            JobGroup.objects.select_for_update().get(pk=group.pk)
+            now = _boxes(group, kept := _rows(campaign, group, None))
+            conflict = boxes_conflict(posted, group, now, _boxes(group, _rows(campaign, group, posted), posted))
+            if conflict is not None and (decided := conflict.decided(posted)):
+                posted = _merged(posted, conflict, kept) if decided == "merge" else posted
+                conflict = None
+        form = GroupForm(group, posted)
+        rows = _rows(campaign, group, posted)
+        wrong = any(row["error"] for row in rows)
+        if posted is not None and form.is_valid() and not wrong and conflict is None:
+            # What runs for all other leads is asked last.
+            inside = sorted((row for row in rows if row["inside"]), key=lambda row: not row["field"])
+            _store(request, group, form, inside)
+            messages.success(request, f"{group.name} is saved.")
+            return HttpResponseRedirect(tab_address(campaign.pk))
     context = {"page": "group", "group": group, "form": form, "rows": rows, "back": tab_address(campaign.pk)}
+    context |= {"conflict": conflict, "opened_with": opened}
     return model_admin.tab(request, campaign, "processr", context)  # type: ignore[no-any-return]
+
+
+def _boxes(group: JobGroup, rows: list[dict[str, Any]], posted: QueryDict | None = None) -> dict[str, Box]:
+    """What the page says of a group, box by box: which jobs are in it, for which leads, and in which order."""
+    name, score = str(group.name), str(group.score)
+    if posted is not None:
+        name, score = (posted.get(each, "").strip() for each in ("name", "score"))
+    inside = [row["job"] for row in rows if row["inside"]]
+    order = Box("Order of the jobs", tuple(str(job.pk) for job in inside), ", ".join(job.name for job in inside))
+    boxes = {"name": Box("Name", (name,), name), "score": Box("Score", (score,), score), "order": order}
+    for row in rows:
+        values = _tidy(row["values"]) if row["field"] else ""
+        words = f"where {row['field']} is {values}" if row["field"] else "for all other leads"
+        boxes[f"job-{row['job'].pk}"] = Box(
+            f"Job “{row['job'].name}”",
+            (row["field"], values) if row["inside"] else (),
+            words if row["inside"] else "not in the group",
+        )
+    return boxes
+
+
+def _merged(posted: QueryDict, conflict: Conflict, kept: list[dict[str, Any]]) -> QueryDict:
+    """What was posted, with theirs where nothing was changed on the page."""
+    result = posted.copy()
+    for key, values in conflict.merged.items():
+        if key == "order":
+            for place, pk in enumerate([*values, *(str(row["job"].pk) for row in kept if not row["inside"])], 1):
+                result[f"place-{pk}"] = str(place)
+        elif key.startswith("job-"):
+            pk = key.removeprefix("job-")
+            result.pop(f"in-{pk}", None)
+            if values:
+                result[f"in-{pk}"] = "on"
+                result[f"field-{pk}"], result[f"values-{pk}"] = values
+        else:
+            result[key] = values[0] if values else ""
+    return result
 
 
 def _rows(campaign: Campaign, group: JobGroup, posted: QueryDict | None) -> list[dict[str, Any]]:
@@ -82,7 +132,8 @@ def _rows(campaign: Campaign, group: JobGroup, posted: QueryDict | None) -> list
             "values": job.when_values,
             "place": number,
         }
-        if posted is not None:
+        # A job that the page did not have yet is as it is kept.
+        if posted is not None and f"field-{job.pk}" in posted:
             row["inside"] = f"in-{job.pk}" in posted
             row["field"] = posted.get(f"field-{job.pk}", "")[:200]
             row["values"] = posted.get(f"values-{job.pk}", "")[:VALUES_CHARS]
