@@ -14,7 +14,7 @@ from integrations.kit.lists import DOMAINS, ROLES
 from integrations.kit.normal_forms import normal_domain, normal_text
 
 # RFC 5321: 64 before the @, 255 behind it.
-MOST_CHARS = 320
+MOST_CHARS, _MOST_LOCAL_CHARS = 320, 64
 _MOST_DOMAINS = 5
 
 
@@ -28,6 +28,8 @@ def address_parts(value: str) -> tuple[str, str] | None:
         # Domains under .test are let through here: whether a lead is a test is asked by another job.
         found = validate_email(value, check_deliverability=False, test_environment=True)
     except (EmailNotValidError, ValueError):
+        return None
+    if len(found.local_part.encode()) > _MOST_LOCAL_CHARS:
         return None
     return found.local_part, found.ascii_domain or found.domain
 

@@ -40,7 +40,9 @@ def _compile(values: Values) -> Enriching:
 
     def enrich(lead: JobLead, _answers: Sequence[Any]) -> Mapping[str, str]:
         value = lead.value(key)
-        if form != "posted":
+        if form == "posted":
+            value = lead.values[key].strip() if value else ""
+        else:
             value = normal_value(value, region)
         if form == "digits":
             value = value.removeprefix("+")

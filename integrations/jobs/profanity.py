@@ -9,7 +9,7 @@ from typing import Any
 from integrations.kit.job_settings import FIELDS, fields, list_id, list_setting
 from integrations.kit.jobs import Failed, JobKind, JobLead, JobManifest, Listed, QualityCheck, Values
 from integrations.kit.lists import PROFANITY
-from integrations.kit.normal_forms import normal_text
+from integrations.kit.normal_forms import folded, normal_text
 
 _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS, _LOOKED_AT = 50, 2_000
@@ -20,8 +20,7 @@ def _compile(values: Values) -> QualityCheck:
 
     def words(lead: JobLead) -> Iterator[tuple[str, str]]:
         for key in keys:
-            plain = lead.value(key)[:_LOOKED_AT]
-            found = dict.fromkeys(normal_text(word) for word in _WORD.findall(plain.casefold()))
+            found = dict.fromkeys(normal_text(word) for word in _WORD.findall(folded(lead.value(key)[:_LOOKED_AT])))
             for word in list(found)[:_MOST_WORDS]:
                 yield key, word
 

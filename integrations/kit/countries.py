@@ -28,13 +28,18 @@ def _by_words() -> dict[str, str]:
     for country in pycountry.countries:
         for name in _NAMES:
             if written := getattr(country, name, ""):
-                found.setdefault(folded(written), country.alpha_2)
+                found.setdefault(_plain(written), country.alpha_2)
     return found
+
+
+def _plain(text: str) -> str:
+    # Telephones write the apostrophe of Côte d’Ivoire so.
+    return folded(text).replace("’", "'")
 
 
 def country_code(text: str) -> str:
     """The two letters of a country that is written by a name or a code; "" for no country."""
-    return _by_words().get(folded(text), "")
+    return _by_words().get(_plain(text), "")
 
 
 def country_of(code: str) -> Any:

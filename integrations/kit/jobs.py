@@ -9,6 +9,7 @@ Facts, section 10, lists the real platform's kinds.
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -71,8 +72,19 @@ class JobLead:
         return self.received_at.astimezone(ZoneInfo(self.zone)).date()
 
     def value(self, key: str) -> str:
-        """What stands under this key, trimmed; empty where there is nothing."""
-        return (self.values.get(key) or "").strip()
+        """What stands under this key, trimmed, letters with accents in one piece; empty where there is nothing to be seen."""
+        value = (self.values.get(key) or "").strip()
+        if value.isascii() and value.isprintable():
+            return value
+        return "" if all(map(_is_blank, value)) else unicodedata.normalize("NFC", value)
+
+
+# Letters and signs by Unicode that nobody sees: fillers of Hangul, and Braille without a dot.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def _is_blank(sign: str) -> bool:
+    return sign.isspace() or sign in _BLANKS or unicodedata.category(sign) in ("Cf", "Cc")
 
 
 Scope: TypeAlias = Literal["publisher_campaign", "campaign", "publisher", "advertiser", "instance", "campaigns"]

@@ -37,15 +37,18 @@ def list_check(key: str, listed: int, wanted: bool, several: bool, empty_fails: 
 
     def parts(lead: JobLead) -> list[str]:
         value = lead.value(key)
-        split = value.split(",")[:_MOST_PARTS] if several else [value]
-        return [normal for part in split if (normal := normal_text(part))]
+        split = value.split(",") if several else [value]
+        return list(dict.fromkeys(normal for part in split if (normal := normal_text(part))))
 
     def asks(lead: JobLead) -> Sequence[Listed]:
-        return [Listed(listed, part) for part in parts(lead)]
+        return [Listed(listed, part) for part in parts(lead)[:_MOST_PARTS]]
 
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
-        if not parts(lead):
+        found = parts(lead)
+        if not found:
             return Failed(f"{key} is empty or missing.", key) if empty_fails else None
+        if len(found) > _MOST_PARTS:
+            return Failed(f"{key} has more than {_MOST_PARTS} values.", key)
         if all((answer is not None) is wanted for answer in answers):
             return None
         return Failed(

@@ -12,16 +12,23 @@ from integrations.kit.telephones import e164, is_possible, is_valid, looks_like_
 
 MOST_CHARS = 400
 _MOST_DOMAIN_CHARS, _DIGEST_CHARS = 253, 64
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—−"), "-")
 
 
 def folded(text: str) -> str:
-    """Without regard to letter case, to outer and double spaces, and to how letters with accents are composed.
+    """Without regard to letter case, to outer and double spaces, to how letters with accents are composed, and to signs that
+    can't be seen, such as those that come along when a number is copied from an address book.
 
     NUL is dropped, as no database keeps it.
     """
-    plain = " ".join(unicodedata.normalize("NFKC", text).replace("\x00", "").casefold().split())
+    plain = " ".join(_seen(unicodedata.normalize("NFKC", text)).replace("\x00", "").casefold().split())
     # Folding can take letters apart that normalization puts together.
     return unicodedata.normalize("NFKC", plain)
+
+
+def _seen(text: str) -> str:
+    """Without what formats text and is not seen itself."""
+    return text if text.isascii() else "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
 
 
 def normal_text(text: str) -> str:
@@ -42,10 +49,11 @@ def normal_telephone(text: str, country: str = "") -> str:
     One with a country code need only be possible; one without has to be valid in that country, for else any other figure
     of so many digits would be taken for a telephone number.
     """
-    number = number_read(text, country) if looks_like_a_number(text.strip()) else None
+    plain = _seen(unicodedata.normalize("NFKC", text)).translate(_DASHES).strip()
+    number = number_read(plain, country) if looks_like_a_number(plain) else None
     if number is None:
         return normal_text(text)
-    international = text.strip().lstrip("(").startswith(("+", "00"))
+    international = plain.lstrip("(").startswith(("+", "00"))
     return e164(number) if (is_possible if international else is_valid)(number) else normal_text(text)
 
 

@@ -22,6 +22,13 @@ from integrations.kit.normal_forms import normal_domain, normal_text, normal_val
         ("Analytical  Engines\t", "analytical engines"),
         ("Jose\u0301", "JOS\u00c9"),
         ("STRASSE", "straße"),
+        # As an address book gives it out, with signs around it that turn the direction of writing.
+        ("\u202a+44 7123 456789\u202c", "+447123456789"),
+        ("+44 7123\u2011456789", "+447123456789"),
+        ("\uff0b44 7123 456789", "+447123456789"),
+        ("\uff10\uff17\uff11\uff12\uff13 456789", "+447123456789"),
+        ("ada@exam\u200bple.test\ufeff", "ada@example.test"),
+        ("A\u0308rzte\u00adkammer", "\u00e4rztekammer"),
     ],
 )
 def test_values_that_people_take_for_the_same_have_one_normal_form(one: str, other: str) -> None:
@@ -35,6 +42,8 @@ def test_values_that_people_take_for_the_same_have_one_normal_form(one: str, oth
         # A customer number is no telephone number, though it has as many digits.
         ("012345678", "12345678"),
         ("07123 456789", "+497123456789"),
+        # Two desks behind one number.
+        ("+44 20 7946 0958 ext. 12", "+44 20 7946 0958 ext. 13"),
         ("x" * 3_000, "x" * 3_000 + "y"),
     ],
 )
