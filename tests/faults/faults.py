@@ -105,7 +105,7 @@ def _restart(run: Run, mode: str) -> None:
 
 def postgres_away(run: Run) -> None:
     """Away for longer than a lease, while clients answer what workers had sent."""
-    _with_posts_waiting(run, 3)
+    _with_posts_waiting(run, 3, "keep")
     run.field.postgres.stop("fast")
     run.field.order_nothing()
     time.sleep(60 if run.long else LEASE_SECONDS + 3)
@@ -199,9 +199,9 @@ def clock_ahead(run: Run) -> None:
     run.field.heal()
 
 
-def _with_posts_waiting(run: Run, count: int) -> None:
+def _with_posts_waiting(run: Run, count: int, treatment: str = "hold") -> None:
     """Let the client keep so many posts at each of its sites that workers are amid them."""
-    run.field.order("hold", count, *OUR_SITES)
+    run.field.order(treatment, count, *OUR_SITES)
     eventually(
         lambda: run.field.waiting_posts() >= count, 60, lambda: f"{run.field.waiting_posts()} posts are being answered"
     )

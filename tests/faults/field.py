@@ -204,7 +204,10 @@ class Field:
             return False
 
     def order(self, treatment: str, count: int, *sites: str) -> None:
-        """Let the client's sites treat the next posts so: busy, limited, silent, late, cut or hold."""
+        """Let the client's sites treat the next posts so: busy, limited, silent, late, cut, hold or keep.
+
+        What is held or kept waits for release_posts(): then it is answered with a no, or with a yes.
+        """
         self._ask("order", {"sites": sites or SITES, "treatment": treatment, "count": count})
 
     def order_nothing(self) -> None:

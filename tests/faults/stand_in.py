@@ -128,10 +128,11 @@ class StandIn:
             await asyncio.sleep(LATE_SECONDS)
         if order == "silent":
             self._abort(request)
-        if order == "hold":
+        if order in ("hold", "keep"):
             self.waiting += 1
             await self.released.wait()
             self.waiting -= 1
+        if order == "hold":
             return web.json_response({"code": 400, "message": "The word of a worker that was thought dead"}, status=400)
         answer = {"data": number if self.flags else None, "message": "Lead was created successfully", "status": 201}
         if order == "cut":
