@@ -1,6 +1,6 @@
 """Stage 3, what a worker holds: due deliveries are claimed for a while, with a fencing number, and made ready to go out.
 
-A claim is a lease: who lost it can't write over its successor.
+A claim is a lease: who lost it can't write over its successor, and what a dead worker held is taken back.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from integrations.breaker import SWITCHED_OFF
-from integrations.delivery import LEAD_VALUES, MAPPING_OF_THEN
+from integrations.delivery import LEAD_VALUES, MAPPING_OF_THEN, waiting_reason
 from integrations.erasing import ENDED
 from integrations.gate import integration_allowance, integration_took
 from integrations.kit.contract import Payload
 from integrations.kit.mapping import LeadFacts
 from integrations.mapping import FACT_COLUMNS, lead_facts, mapping_compiled
-from integrations.models import Delivery, DeliveryState, Integration
+from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
+from integrations.models.integration import InDoubt
+from integrations.reconciliation import doubt_settle
+from integrations.webhooks.delivery_events import deliveries_changed, deliveries_to_hold
 from leads import clock
-from leads.database import update_rows
 from leads.readings import Reading
+
+LOST_AGAIN = "Its worker stopped: it is sent again."
+LOST_IN_DOUBT = (
+    "Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it."
+)
 
 _CLAIMED = ("pk", "fence", "tries", "key", "kind", "data", "test", "maybe_repeat", "event__data", "lead__erased_at")
 
@@ -83,7 +90,7 @@ def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
             WHERE id IN (SELECT id FROM due) RETURNING id
             """,  # noqa: S608
             [integration.pk, adapt(now), integration.pk, integration.mapping_version, adapt(integration.updated_at)]
-            + [allowed or limit, adapt(_lease_end(now))],
+            + [allowed or limit, adapt(lease_end(now))],
         )
         ids = [row[0] for row in cursor.fetchall()]
         if allowed:
@@ -91,13 +98,46 @@ def deliveries_claim(integration: Integration, limit: int) -> list[Claimed]:
     return _load(ids) if ids else []
 
 
-def leases_renew(held: Collection[Claimed]) -> None:
-    """Hold on to deliveries for as long again; those that somebody took back meanwhile are left to them, and marked as lost."""
-    until, sending = _lease_end(clock.now()), DeliveryState.SENDING
-    rows = [(item.id, item.fence, sending, until) for item in held]
-    ours = {(pk, fence) for pk, fence, _ in update_rows(Delivery, ["id", "fence", "state"], ["lease_until"], rows)}
-    for item in held:
-        item.lost = (item.id, item.fence) not in ours
+def leases_expire() -> int:
+    """Take back what a dead worker held; how many that were.
+
+    Where the client honours idempotency keys it goes out again. Where not, nobody knows whether it arrived: by the
+    integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt. One that the client has a verdict
+    on by now has arrived.
+    """
+    now = clock.now()
+    expired = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
+    if not expired.exists():
+        return 0
+    with transaction.atomic():
+        # A worker that stands still in the middle of a transaction has its rows locked: whoever waited for it would stand still too.
+        ids = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        return _leases_end(ids, now)
+
+
+def _leases_end(ids: Collection[int], now: dt.datetime) -> int:
+    """Say of each of these rows, which are locked, what becomes of it."""
+    lost = Delivery.objects.filter(pk__in=ids, state=DeliveryState.SENDING)
+    count = 0
+    for integration in Integration.objects.filter(pk__in=lost.values("integration_id")):
+        here = lost.filter(integration=integration.pk)
+        in_doubt = not integration.honours_keys
+        if in_doubt and integration.in_doubt != InDoubt.AGAIN:
+            # The end of its lease stays: it says when the doubt came up (gate.py).
+            count += here.update(state=DeliveryState.UNKNOWN, next_try_at=None, reason=LOST_IN_DOUBT)
+            continue
+        marked = {"maybe_repeat": True} if in_doubt else {}
+        if integration.state == IntegrationState.ON:
+            count += here.update(
+                state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason=LOST_AGAIN, **marked
+            )
+        else:
+            reason = waiting_reason(integration)
+            held = deliveries_to_hold(here)
+            count += here.update(state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=reason, **marked)
+            deliveries_changed(held)
+    doubt_settle(ids)
+    return count
 
 
 def payload_make(integration: Integration, item: Claimed) -> Payload:
@@ -115,7 +155,8 @@ def payload_make(integration: Integration, item: Claimed) -> Payload:
     return Payload(kind="lead", fields=fields, test=item.test)
 
 
-def _lease_end(now: dt.datetime) -> dt.datetime:
+def lease_end(now: dt.datetime) -> dt.datetime:
+    """When a lease ends that begins now."""
     return now + dt.timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
 
 

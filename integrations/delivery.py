@@ -5,7 +5,6 @@ dispatch.py does the sending; here no request is made. States and rules: docs/op
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,6 @@ from integrations.kit.contract import ConnectorError
 from integrations.kit.registry import connector as find_connector
 from integrations.kit.registry import connectors
 from integrations.models import Delivery, DeliveryState, FieldMapping, Integration, IntegrationState
-from integrations.models.integration import InDoubt
-from integrations.reconciliation import doubt_settle
 from integrations.releasing import Pace, deliveries_let_out
 from integrations.versions import mapping_save
 from integrations.webhooks.delivery_events import deliveries_changed, deliveries_to_hold, deliveries_told
@@ -35,11 +32,6 @@ DELIVER_TASK = "integrations.deliver_due"
 PAUSED = "Paused: it goes out when the integration is switched on again."
 # What the client's form has to say about first: drift.py lets it out or holds it, whichever it finds.
 FORM_ASKED = "Waiting: the client refused a field that was sent. Its form is looked at again."
-LOST_AGAIN = "Its worker stopped: it is sent again."
-LOST_IN_DOUBT = (
-    "Its worker stopped while it was being sent. It may have arrived: look at the client's side, then release it."
-)
-
 WITHDRAWN = "Not sent: the lead was reprocessed, and does not go out by the jobs of its campaign."
 
 # In a delivery's data: the version of the mapping that it is to go out with, where that is not the one in force.
@@ -311,48 +303,6 @@ def deliveries_due() -> list[int]:
     found = Integration.objects.filter(Q(state=IntegrationState.ON) & (is_open | tested) | probed)
     # A look at each integration, and not at each delivery that is due: of a closed one that may be very many.
     return list(found.filter(Exists(due)).values_list("pk", flat=True))
-
-
-def leases_expire() -> int:
-    """Take back what a dead worker held; how many that were.
-
-    Where the client honours idempotency keys it goes out again. Where not, nobody knows whether it arrived: by the
-    integration's setting it goes out again, marked as a possible repeat, or is shown as in doubt. One that the client has a verdict
-    on by now has arrived.
-    """
-    now = clock.now()
-    expired = Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now)
-    if not expired.exists():
-        return 0
-    with transaction.atomic():
-        # A worker that stands still in the middle of a transaction has its rows locked: whoever waited for it would stand still too.
-        ids = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        return _leases_end(ids, now)
-
-
-def _leases_end(ids: Collection[int], now: dt.datetime) -> int:
-    """Say of each of these rows, which are locked, what becomes of it."""
-    lost = Delivery.objects.filter(pk__in=ids, state=DeliveryState.SENDING)
-    count = 0
-    for integration in Integration.objects.filter(pk__in=lost.values("integration_id")):
-        here = lost.filter(integration=integration.pk)
-        in_doubt = not integration.honours_keys
-        if in_doubt and integration.in_doubt != InDoubt.AGAIN:
-            # The end of its lease stays: it says when the doubt came up (gate.py).
-            count += here.update(state=DeliveryState.UNKNOWN, next_try_at=None, reason=LOST_IN_DOUBT)
-            continue
-        marked = {"maybe_repeat": True} if in_doubt else {}
-        if integration.state == IntegrationState.ON:
-            count += here.update(
-                state=DeliveryState.QUEUED, lease_until=None, next_try_at=now, reason=LOST_AGAIN, **marked
-            )
-        else:
-            reason = waiting_reason(integration)
-            held = deliveries_to_hold(here)
-            count += here.update(state=DeliveryState.HELD, lease_until=None, next_try_at=None, reason=reason, **marked)
-            deliveries_changed(held)
-    doubt_settle(ids)
-    return count
 
 
 def _let_out(deliveries: QuerySet[Delivery], integration: Integration) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
 from collections.abc import Collection
@@ -14,14 +13,13 @@ from django.db import InterfaceError, OperationalError, transaction
 from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
 from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
-from integrations.discovery import KEY_CHARS, LABEL_CHARS, pull_soon
+from integrations.discovery import pull_soon
 from integrations.erasing import deliveries_erased
-from integrations.kit.contract import Connector, NoAnswer, Outcome, OutcomeKind
-from integrations.models import Attempt, Delivery, DeliveryState, Integration
-from integrations.poll_times import first_poll_at
+from integrations.kit.contract import NoAnswer, Outcome, OutcomeKind
+from integrations.models import Attempt, Delivery, DeliveryState
+from integrations.outcomes import WORDS_CHARS
 from integrations.reconciliation import doubt_settle
 from integrations.runner import Finished
-from integrations.standing import Standing
 from integrations.webhooks.delivery_events import deliveries_changed
 from leads import clock
 from leads.database import connection_drop, insert_rows, update_rows
@@ -29,8 +27,6 @@ from leads.error_words import database_is_away, error_words
 
 logger = logging.getLogger(__name__)
 
-# What is kept of a client's words about one lead at the most.
-WORDS_CHARS, PROBLEMS = 4_000, 100
 # An answer that came closes the breaker again; while all is well, that is looked after this often.
 ALL_WELL_SECONDS = 1.0
 # From this failure on the outcome is written without its attempts: an attempt log that is full must not cost an outcome.
@@ -82,34 +78,6 @@ class Record:
         alone = [Record([row], failures=self.failures) for row in self.rows]
         first = replace(self, rows=self.rows[:1], attempts=[])
         return [first, *alone[1:]]
-
-
-def outcome_row(
-    item: Claimed,
-    integration: Integration,
-    connector: Connector,
-    standing: Standing,
-    outcome: Outcome,
-    now: dt.datetime,
-) -> tuple[Any, ...]:
-    """Where a delivery stands, as the outcome UPDATE writes it. Asks the database nothing: it may be away."""
-    arrived = outcome.kind == OutcomeKind.DELIVERED
-    asked = arrived and item.kind == Delivery.Kind.LEAD and connector.poll is not None
-    return (
-        item.id,
-        item.fence,
-        standing.state,
-        standing.reason[:WORDS_CHARS],
-        [[name[:KEY_CHARS], words[:LABEL_CHARS]] for name, words in outcome.problems[:PROBLEMS]],
-        standing.next_try_at,
-        None,
-        outcome.reference[:200],
-        now if arrived else None,
-        first_poll_at(now) if asked and outcome.reference else None,
-        item.mapping_version(integration),
-        item.tries,
-        item.maybe_repeat or standing.maybe_repeat,
-    )
 
 
 class Journal:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseFault
 
 from integrations.breaker import sendable
-from integrations.claims import Claimed, deliveries_claim, leases_renew, payload_make
+from integrations.claims import Claimed, deliveries_claim, payload_make
 from integrations.delivery import FORM_ASKED, integration_hold, waiting_reason
 from integrations.flows import connector_call, credential_of, token_keep, token_known
 from integrations.kit.contract import (
@@ -26,16 +25,14 @@ from integrations.kit.contract import (
     NoAnswer,
     Outcome,
     OutcomeKind,
-    misconfigured,
     retry,
-    unknown,
 )
-from integrations.kit.mapping import MappingProblem
 from integrations.kit.registry import connector as find_connector
+from integrations.leases import Leases
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
-from integrations.records import Journal, Record, outcome_row
+from integrations.outcomes import OUR_FAULT, Outcomes, together
+from integrations.records import Journal, Record
 from integrations.runner import BudgetSpent, Finished, NotBegun, Runner
-from integrations.standing import TRY_SECONDS, Standing, standing_after
 from leads import clock
 from leads.database import connection_drop
 from leads.error_words import error_words
@@ -46,8 +43,6 @@ logger = logging.getLogger(__name__)
 # While the database takes nothing, outcomes are kept in memory and written again after this.
 WRITE_AGAIN_SECONDS = 0.5
 
-OUR_FAULT = "Our own software failed on the client's answer. It is tried again."
-UNMADE = "our own software failed on this one before it was sent. Whoever runs this portal finds in its log why."
 
 _ONE = Reading(lambda integration_id: Integration.objects.filter(pk=integration_id).order_by())
 
@@ -60,14 +55,6 @@ def _jobs(ends: Sequence[Finished[Any]]) -> list[Claimed]:
     return [end.job for end in ends]
 
 
-def _together(first: Finished[Any], second: Finished[Any], outcome: Outcome) -> tuple[Finished[Any], Outcome]:
-    """A lead that arrived, and the call for its id: whatever came of that one, it has arrived."""
-    named = outcome.kind == OutcomeKind.DELIVERED and bool(outcome.reference)
-    found: Outcome = outcome if named else first.value
-    end = replace(first, value=found, log=[*first.log, *second.log], took_ms=first.took_ms + second.took_ms)
-    return end, found
-
-
 class Turn:
     """One worker's turn at one integration. Not for two threads at once: dispatch.py lets one in at a time."""
 
@@ -75,7 +62,7 @@ class Turn:
         self.integration_id = integration_id
         self.tried = 0
         self._on_end = on_end
-        self._held: dict[int, Claimed] = {}
+        self._held = Leases()
         self._ended: list[Finished[Claimed | None]] = []  # what is yet to become a record
         self._again: list[Finished[Claimed | None]] = []  # refused for their token: they wait for another one
         self._journal = Journal(integration_id)
@@ -93,7 +80,6 @@ class Turn:
         self._probing = False
         self._limit = 0
         self.token = ""
-        self._renewed_at = clock.steady()
 
     @property
     def over(self) -> bool:
@@ -143,7 +129,7 @@ class Turn:
                 self._take_ended()
             if self._again and not self._logging_in:
                 self._send_again()
-            if clock.steady() - self._renewed_at > settings.DELIVERY_LEASE_SECONDS / 3:
+            if self._held.due:
                 self._stay()
             if not (self._leaving or self._logging_in or self._journal.waits):
                 self._claim_more()
@@ -186,6 +172,7 @@ class Turn:
         if integration.open_until is not None and integration.open_until > now:
             return False
         self.connector: Connector = find_connector(integration.connector)
+        self._outcomes = Outcomes(integration, self.connector)
         self.values = integration.all_settings
         self._limit = 1 if self._probing else settings.DELIVERY_BATCH
         if not integration.honours_keys:
@@ -199,7 +186,9 @@ class Turn:
         self._host = host
         if integration.remote_host != host:
             Integration.objects.filter(pk=integration.pk).update(remote_host=host)
-        self._runner = Runner(self.connector, host, key=integration.pk, on_end=self._on_end, may_begin=self._may_begin)
+        self._runner = Runner(
+            self.connector, host, key=integration.pk, on_end=self._on_end, may_begin=self._held.may_begin
+        )
         return self._has_token()
 
     def _has_token(self, refused: str = "") -> bool:
@@ -241,9 +230,9 @@ class Turn:
             self._try_later(waiting, end.error, now)
 
     def _give_back(self, waiting: Sequence[Finished[Any]], why: Exception, now: dt.datetime, *, stop: str = "") -> None:
-        record = Record([self._put_back(end.job, why, now) for end in waiting], stop=stop)
+        record = Record([self._outcomes.put_back(end.job, why, now, self._parked) for end in waiting], stop=stop)
         for end in waiting:
-            self._let_go(end.job)
+            self._held.let_go(end.job)
         self._write(record)
 
     def _try_later(self, waiting: Sequence[Finished[Any]], why: Exception, now: dt.datetime) -> None:
@@ -253,8 +242,8 @@ class Turn:
         record = Record(kinds=[OutcomeKind.RETRY], answered=not isinstance(why, NoAnswer))
         for end in waiting:
             outcome = retry(f"The log-in to the client failed. {words}", after_s)
-            self._let_go(end.job)
-            record.add(end, outcome, self._row(end.job, self._standing(end.job, outcome, now), outcome, now))
+            self._held.let_go(end.job)
+            record.add(end, outcome, self._outcomes.tried(end.job, outcome, now))
         self.tried += len(waiting)
         self._write(record)
 
@@ -263,8 +252,7 @@ class Turn:
     def _claim_and_start(self, fresh: bool) -> None:
         self._look = False
         wanted = self._limit - len(self._held)
-        if not self._held:
-            self._renewed_at = clock.steady()
+        self._held.claiming()
         claimed = deliveries_claim(self.integration, wanted)
         self._open = len(claimed) == wanted and not self._probing
         if not claimed and not fresh:
@@ -272,25 +260,15 @@ class Turn:
             self._look = True
         self._start(claimed)
 
-    def _may_begin(self, item: Claimed | None) -> bool:
-        """Whether it is still ours: a process that was stopped for a while must not send what others took over.
-
-        Asked on the loop, between two steps.
-        """
-        fresh = clock.steady() - self._renewed_at < settings.DELIVERY_LEASE_SECONDS
-        return bool(fresh) and not (item is not None and item.lost)
-
     def _stay(self) -> None:
         """Renew the leases, and see whether others have stopped the integration meanwhile."""
-        began, now = clock.steady(), clock.now()
-        leases_renew([*self._held.values()])
-        self._renewed_at = began
+        self._held.renew()
         if not self._held:
             return
         integration = _read(self.integration_id)
         if integration is None or not sendable(integration):
             self._stop(waiting_reason(integration) if integration else "")
-        elif integration.open_until is not None and integration.open_until > now:
+        elif integration.open_until is not None and integration.open_until > clock.now():
             self._stop()
 
     def _stop(self, parked: str = "") -> None:
@@ -304,7 +282,7 @@ class Turn:
         flows, record, now = [], Record(), clock.now()
         away: DatabaseFault | None = None
         for item in claimed:
-            self._held[item.id] = item
+            self._held.hold(item)
             try:
                 if away is None:
                     flows.append((item, self._flow(item)))
@@ -315,11 +293,11 @@ class Turn:
                 connection_drop()
                 self._stop()
             except Exception as error:  # noqa: BLE001  one lead that can't be made fails for itself alone
-                record.rows.append(self._hold_unmade(item, error, now))
-                self._let_go(item)
+                record.rows.append(self._outcomes.unmade(item, error, now))
+                self._held.let_go(item)
                 continue
-            record.rows.append(self._put_back(item, NotBegun(), now))
-            self._let_go(item)
+            record.rows.append(self._outcomes.put_back(item, NotBegun(), now, self._parked))
+            self._held.let_go(item)
         self._write(record)
         if flows:
             assert self._runner is not None
@@ -330,16 +308,6 @@ class Turn:
         item.token = self.token
         call = connector_call(self.connector, self.values, token=item.token, key=item.key.hex)
         return self.connector.deliver(call, payload)
-
-    def _hold_unmade(self, item: Claimed, error: Exception, now: dt.datetime) -> tuple[Any, ...]:
-        """What can't be made of a lead is not sent half empty: it waits, with each field named."""
-        if isinstance(error, MappingProblem):
-            words, problems = " ".join(text for _, text in error.problems), error.problems
-        else:
-            logger.error("delivery %s: nothing could be made of it: %s", item.id, error_words(error))
-            words, problems = UNMADE, ()
-        outcome = Outcome(OutcomeKind.MISCONFIGURED, problems=problems)
-        return self._row(item, Standing(DeliveryState.HELD, f"Waiting: {words}"), outcome, now)
 
     # --- outcomes ---
 
@@ -360,9 +328,9 @@ class Turn:
         named_again: list[tuple[Claimed | None, Flow[Outcome]]] = []
         for end in ended:
             assert end.job is not None
-            item, outcome = end.job, self._outcome(end)
+            item, outcome = end.job, self._outcomes.of(end)
             if (first := self._arrived.pop((item.id, item.fence), None)) is not None:
-                end, outcome = _together(first, end, outcome)
+                end, outcome = together(first, end, outcome)
             elif outcome.cut and (flow := self._named_again(item)) is not None:
                 self._arrived[item.id, item.fence] = end
                 named_again.append((item, flow))
@@ -371,12 +339,12 @@ class Turn:
                 item.renewed = True
                 self._again.append(end)
                 continue
-            self._let_go(item)
+            self._held.let_go(item)
             if isinstance(end.error, BudgetSpent | NotBegun):
-                record.rows.append(self._put_back(item, end.error, now))
+                record.rows.append(self._outcomes.put_back(item, end.error, now, self._parked))
                 spent = spent or isinstance(end.error, BudgetSpent)
                 continue
-            record.add(end, outcome, self._row(item, self._standing(item, outcome, now), outcome, now))
+            record.add(end, outcome, self._outcomes.tried(item, outcome, now))
         if named_again:
             assert self._runner is not None
             self._runner.start(named_again)
@@ -398,12 +366,6 @@ class Turn:
         except Exception as error:  # noqa: BLE001  it has arrived, whatever is wrong now
             logger.error("delivery %s: its id can't be asked for: %s", item.id, error_words(error))
             return None
-
-    def _let_go(self, item: Claimed) -> None:
-        """No more of it to come here; the same delivery under a later claim stays."""
-        held = self._held.get(item.id)
-        if held is not None and held.fence == item.fence:
-            del self._held[item.id]
 
     def _go_on_after(self, record: Record) -> None:
         if record.stop:
@@ -427,58 +389,11 @@ class Turn:
         if not self._parked and integration is not None and not sendable(integration):
             self._parked = waiting_reason(integration)
 
-    def _put_back(self, item: Claimed, why: Exception, now: dt.datetime) -> tuple[Any, ...]:
-        """Nothing was sent: it waits its turn, and no try is counted."""
-        item.tries -= 1
-        if self._parked:
-            standing = Standing(DeliveryState.HELD, self._parked)
-        elif isinstance(why, BudgetSpent):
-            standing = Standing(DeliveryState.QUEUED, why.message, now + dt.timedelta(seconds=why.after_s or 1))
-        else:
-            standing = Standing(DeliveryState.QUEUED, "", now)
-        return self._row(item, standing, retry(str(why)), now)
-
     def _send_again(self) -> None:
         """What was refused for its token goes out once more with another one: a colleague's, or that of a new log-in."""
         if all(item.token != self.token for item in _jobs(self._again)) or self._has_token(refused=self.token):
             waiting, self._again = self._again, []
             self._start(_jobs(waiting))
-
-    def _outcome(self, end: Finished[Any]) -> Outcome:
-        if end.error is None:
-            outcome = end.value
-            if not isinstance(outcome, Outcome):
-                return self._failed(end, TypeError(f"deliver() came to {type(outcome).__name__}"))
-            if outcome.renew_token and end.job.renewed:
-                # A colleague's log-in may have ended the token that we had just got; the next try finds a good one.
-                return misconfigured(outcome.message) if end.job.tries > 1 else retry(outcome.message)
-            return outcome
-        if isinstance(end.error, NoAnswer):
-            if end.error.sent and not self.integration.honours_keys:
-                return unknown(f"{end.error} It may have arrived.")
-            return retry(str(end.error))
-        if isinstance(end.error, ConnectorError):
-            return (
-                retry(end.error.message, end.error.after_s) if end.error.passing else misconfigured(end.error.message)
-            )
-        return retry("") if isinstance(end.error, NotBegun) else self._failed(end, end.error)
-
-    def _failed(self, end: Finished[Any], error: Exception) -> Outcome:
-        logger.error("delivery %s: the connector failed: %s", end.job.id, error_words(error))
-        return retry(OUR_FAULT)
-
-    def _standing(self, item: Claimed, outcome: Outcome, now: dt.datetime) -> Standing:
-        return standing_after(
-            item.tries,
-            outcome,
-            now,
-            self.integration.in_doubt,
-            maybe_repeat=item.maybe_repeat,
-            schedule=self.connector.manifest.try_seconds or TRY_SECONDS,
-        )
-
-    def _row(self, item: Claimed, standing: Standing, outcome: Outcome, now: dt.datetime) -> tuple[Any, ...]:
-        return outcome_row(item, self.integration, self.connector, standing, outcome, now)
 
     def _write(self, record: Record) -> None:
         self._journal.write(record, host=self._host, probing=self._probing)

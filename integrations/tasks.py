@@ -8,7 +8,8 @@ from types import MappingProxyType
 from celery import shared_task
 
 from integrations import bulk
-from integrations.delivery import DELIVER_TASK, deliveries_due, leases_expire
+from integrations.claims import leases_expire
+from integrations.delivery import DELIVER_TASK, deliveries_due
 from integrations.discovery import PULL_TASK, pulls_due
 from integrations.dispatch import integration_begin
 from integrations.drift import integration_pull_due

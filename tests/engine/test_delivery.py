@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from django.utils import timezone
 
-from integrations.delivery import deliveries_queue, deliveries_release, integration_switch, leases_expire
+from integrations.claims import leases_expire
+from integrations.delivery import deliveries_queue, deliveries_release, integration_switch
 from integrations.dispatch import integration_deliver
 from integrations.kit.contract import ConnectorError
 from integrations.models import Delivery, Integration, IntegrationState

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from integrations.claims import leases_expire
 from integrations.delivery import (
     deliveries_due,
     deliveries_queue,
     deliveries_release,
     integration_switch,
-    leases_expire,
 )
 from integrations.dispatch import integration_deliver
 from integrations.failing import failures_escalate
@@ -255,7 +255,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @staticmethod
     def held_by(turn: Turn) -> set[tuple[Any, ...]]:
-        return {(item.id, item.fence) for item in turn._held.values()}
+        return {(item.id, item.fence) for item in turn._held}
 
 
 @pytest.mark.parametrize(

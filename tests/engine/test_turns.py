@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,8 +16,10 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from integrations.bulk import bulk_start
-from integrations.delivery import leases_expire
+from integrations.claims import leases_expire
+from integrations.connectors.convertr_connect import CONNECTOR
 from integrations.dispatch import integration_deliver
+from integrations.kit.contract import Call, Flow, Outcome, Payload
 from integrations.models import Delivery, Integration, IntegrationState
 from integrations.processr import leads_process
 from integrations.selections import LeadSelection
@@ -69,6 +72,29 @@ def test_a_date_format_with_a_typo_holds_leads_and_says_what_to_write(
     assert {row.state for row in held} == {"held"}
     assert all("minutes are mm" in row.reason for row in held)
     assert client.leads == []
+
+
+@pytest.mark.parametrize(("honours_keys", "state"), [(True, "queued"), (False, "unknown")])
+def test_an_answer_that_our_own_software_fails_on_is_a_doubt_where_a_repeat_would_be_a_second_lead(
+    integration: Integration,
+    client: Client,
+    lead: MakeLead,
+    monkeypatch: pytest.MonkeyPatch,
+    honours_keys: bool,
+    state: str,
+) -> None:
+    def deliver(call: Call, payload: Payload) -> Flow[Outcome]:
+        yield from CONNECTOR.deliver(call, payload)
+        raise KeyError("data")
+
+    monkeypatch.setattr("integrations.sending.find_connector", lambda slug: replace(CONNECTOR, deliver=deliver))
+    Integration.objects.update(honours_keys=honours_keys)
+    lead()
+    leads_process()
+    integration_deliver(integration.pk)
+    delivery = Delivery.objects.get()
+    assert (delivery.state, len(client.leads)) == (state, 1)
+    assert "Our own software failed on the client's answer." in delivery.reason
 
 
 # --- log-ins that fail for now ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from integrations.delivery import leases_expire
+from integrations.claims import leases_expire
 from integrations.dispatch import integration_deliver
 from integrations.early_words import about_reference, updates_match
 from integrations.kit.contract import Verdict, VerdictState

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from integrations.breaker import breaker_record
-from integrations.claims import deliveries_claim
+from integrations.claims import deliveries_claim, leases_expire
 from integrations.delivery import (
     Wish,
     deliveries_add,
@@ -21,7 +21,6 @@ from integrations.delivery import (
     deliveries_release,
     deliveries_unpark,
     integration_switch,
-    leases_expire,
 )
 from integrations.dispatch import integration_deliver
 from integrations.failing import failures_escalate

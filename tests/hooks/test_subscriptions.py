@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from integrations.delivery import integration_hold, integration_switch, leases_expire
+from integrations.claims import leases_expire
+from integrations.delivery import integration_hold, integration_switch
 from integrations.dispatch import integration_deliver
 from integrations.erasing import deliveries_erase
 from integrations.failing import failures_escalate
