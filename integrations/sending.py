@@ -215,7 +215,7 @@ class Turn:
         self._logging_in = False
         waiting, self._again = self._again, []
         if end.error is None:
-            self.token, self._open = end.value.value, True
+            self.token, self._open = end.value.value, not self._stopped
             self._start(_jobs(waiting))
             token_keep(self.connector, self.values, end.value)
         elif isinstance(end.error, ConnectorError) and not end.error.passing:

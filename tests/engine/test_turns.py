@@ -15,12 +15,13 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
+from integrations import flows
 from integrations.bulk import bulk_start
 from integrations.claims import leases_expire
 from integrations.connectors.convertr_connect import CONNECTOR
 from integrations.dispatch import integration_deliver
 from integrations.kit.contract import Call, Flow, Outcome, Payload
-from integrations.models import Delivery, Integration, IntegrationState
+from integrations.models import Delivery, Integration, IntegrationState, RemoteToken
 from integrations.processr import leads_process
 from integrations.selections import LeadSelection
 from integrations.sending import Turn
@@ -110,22 +111,34 @@ def test_a_log_in_that_fails_for_now_stops_no_integration(
 ) -> None:
     client.refuse_tokens.add("token-1")
     client.say_to_logins.extend(answers)
-    for _ in range(2):
-        lead()
+    lead()
     leads_process()
     Delivery.objects.update(tries=1)
     integration_deliver(integration.pk)
     integration.refresh_from_db()
     assert integration.state == IntegrationState.ON
-    assert set(Delivery.objects.values_list("state", flat=True)) == {"queued"}
-    tried = {(row.tries, row.attempts.count()) for row in Delivery.objects.all()}
-    assert tried <= {(2, 1), (1, 0)}, "what was refused is a try, and nothing else is"
-    assert len(client.posts()) <= 2, "nothing goes out once more with the refused token"
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries, delivery.attempts.count()) == ("queued", 2, 1)
+    assert len(client.posts()) == 1, "it goes out once more with another token only"
     Delivery.objects.update(next_try_at=timezone.now())
     Integration.objects.update(open_until=None)
     integration_deliver(integration.pk)
-    assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
-    assert len(client.leads) == 2
+    assert (Delivery.objects.get().state, len(client.leads)) == ("delivered", 1)
+
+
+def test_a_turn_that_is_to_end_while_it_logs_in_ends(integration: Integration, client: Client, lead: MakeLead) -> None:
+    RemoteToken.objects.all().delete()
+    flows._tokens.clear()
+    lead()
+    leads_process()
+    ends = Ends()
+    turn = Turn(integration.pk, on_end=ends)
+    turn.step()
+    turn.leave()
+    wait_until(lambda: ends.count == 1, 30)
+    turn.step()
+    assert turn.over
+    assert (Delivery.objects.get().state, client.leads) == ("queued", [])
 
 
 # --- leases -------------------------------------------------------------------------------------------------
