@@ -231,3 +231,14 @@ def test_whoever_follows_a_list_gets_the_rows_of_the_slower_of_two_writers_befor
         slow.commit()
         seen = follower.until(after)
     assert seen[-2:] == [between, after]
+
+
+def test_a_publisher_s_key_finds_the_import_that_it_brought_and_a_repeat_brings_none(world: World) -> None:
+    campaign = world.path.split("/")[1]
+    given: Any = {"data": {"campaign": campaign}, "headers": {"Idempotency-Key": "file"}}
+    first, second = (
+        world.partner.call("POST", "imports", files={"file": ("leads.csv", b"email\nada@example.test\n")}, **given)
+        for _ in range(2)
+    )
+    assert (first.status_code, second.content) == (202, first.content), first.text
+    assert [row["id"] for row in world.partner.get("imports").json()["data"]] == [first.json()["id"]]
