@@ -24,17 +24,18 @@ _WANTED = JobSetting(
 def _compile(values: Values) -> QualityCheck:
     given = values.get("conditions")
     try:
-        holds, words = conditions_compile(given), conditions_words(given)
+        holds = conditions_compile(given)
     except BadCondition as problem:
         raise BadSetting("conditions", str(problem)) from None
     wanted = choice(values, "wanted", choices_of(_WANTED), "holds") == "holds"
-    reason = text(values, "reason") or (f"Does not meet the condition: {words}." if wanted else f"Not wanted: {words}.")
-    if len(reason) > _REASON_CHARS:
-        reason = reason[: _REASON_CHARS - 1] + "…"
+    own, begins = text(values, "reason"), "Does not meet the condition" if wanted else "Not wanted"
     about = conditions_fields(given)[0]
 
     def judge(lead: JobLead, _answers: Sequence[Any]) -> Failed | None:
-        return None if holds(lead) is wanted else Failed(reason, about)
+        if holds(lead) is wanted:
+            return None
+        reason = own or f"{begins}: {conditions_words(given, lead.labels)}."
+        return Failed(reason if len(reason) <= _REASON_CHARS else reason[: _REASON_CHARS - 1] + "…", about)
 
     return QualityCheck(judge)
 

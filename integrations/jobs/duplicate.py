@@ -91,10 +91,10 @@ def _compile(values: Values) -> QualityCheck:
         return (SeenBefore(keys, normal, scope, against, chosen, max(bounds, default=None), until, region),)
 
     which = {"all": "An earlier lead", "valid": "A valid earlier lead", "billable": "A billable earlier lead"}[against]
-    reason = f"{which} {_WHERE[scope]} has the same {' and '.join(keys)}."
 
-    def judge(_lead: JobLead, answers: Sequence[Any]) -> Failed | None:
-        return Failed(reason, keys[0]) if any(answers) else None
+    def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
+        same = " and ".join(map(lead.label, keys))
+        return Failed(f"{which} {_WHERE[scope]} has the same {same}.", keys[0]) if any(answers) else None
 
     return QualityCheck(judge, asks)
 

@@ -56,14 +56,14 @@ def _compile(values: Values) -> QualityCheck:
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         value = lead.value(key)
         if not value:
-            return Failed(f"{key} is empty or missing.", key) if empty_fails else None
+            return Failed(f"{lead.label(key)} is empty or missing.", key) if empty_fails else None
         if address_parts(value) is None:
-            return Failed(f"{key} is no e-mail address.", key)
+            return Failed(f"{lead.label(key)} is no e-mail address.", key)
         by_domain, by_role = (answers[:-1], answers[-1:]) if roles else (answers, ())
         if any(answer is not None for answer in by_domain):
-            return Failed(f"{key} is an address of a provider whose addresses are thrown away.", key)
+            return Failed(f"{lead.label(key)} is an address of a provider whose addresses are thrown away.", key)
         if any(answer is not None for answer in by_role):
-            return Failed(f"{key} is the address of an office or a role, and no person's.", key)
+            return Failed(f"{lead.label(key)} is the address of an office or a role, and no person's.", key)
         return None
 
     return QualityCheck(judge, asks if disposable or roles else None)

@@ -43,14 +43,14 @@ def _compile(values: Values) -> QualityCheck:
             return None
         moment = date_read(value, pattern)
         if moment is None:
-            return Failed(f"{key} is no date written as {written}.", key)
+            return Failed(f"{lead.label(key)} is no date written as {written}.", key)
         day, today = moment.date(), lead.received_on
         # Somewhere it is tomorrow already.
         if day > today + dt.timedelta(days=1):
-            return Failed(f"{key} lies in the future.", key)
+            return Failed(f"{lead.label(key)} lies in the future.", key)
         if days is not None and (today - day).days > days:
-            return Failed(f"{key} is more than {days:,} days before the lead was received.", key)
-        return _outside(key, day, first, last, key)
+            return Failed(f"{lead.label(key)} is more than {days:,} days before the lead was received.", key)
+        return _outside(lead.label(key), day, first, last, key)
 
     return QualityCheck(judge)
 

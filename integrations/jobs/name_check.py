@@ -48,9 +48,9 @@ def _compile(values: Values) -> QualityCheck:
         for key in filter(None, (first, last)):
             name = lead.value(key)
             if name and (why := wrong(name)):
-                return Failed(f"{key} {why}", key)
+                return Failed(f"{lead.label(key)} {why}", key)
         if same and last and lead.value(first) and folded(lead.value(first)) == folded(lead.value(last)):
-            return Failed(f"{first} and {last} are the same.", first)
+            return Failed(f"{lead.label(first)} and {lead.label(last)} are the same.", first)
         return None
 
     return QualityCheck(judge)

@@ -30,7 +30,7 @@ def _compile(values: Values) -> QualityCheck:
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         for (key, _), answer in zip(words(lead), answers, strict=False):
             if answer is not None:
-                return Failed(f"{key} has a word that is not wanted.", key)
+                return Failed(f"{lead.label(key)} has a word that is not wanted.", key)
         return None
 
     return QualityCheck(judge, asks)

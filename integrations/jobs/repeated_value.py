@@ -20,7 +20,7 @@ def _compile(values: Values) -> QualityCheck:
         for key in keys:
             value = folded(lead.value(key))
             if value and value in seen:
-                return Failed(f"{seen[value]} and {key} are the same.", key)
+                return Failed(f"{lead.label(seen[value])} and {lead.label(key)} are the same.", key)
             seen[value] = key
         return None
 

@@ -28,8 +28,10 @@ def _compile(values: Values) -> QualityCheck:
         if not missing or (need == "any" and len(missing) < len(keys)):
             return None
         if need == "any":
-            return Failed(f"A value is needed in one of {', '.join(keys)}, and none is there.", keys[0])
-        return Failed(f"Required values are empty or missing: {', '.join(missing)}.", missing[0])
+            return Failed(
+                f"A value is needed in one of {', '.join(map(lead.label, keys))}, and none is there.", keys[0]
+            )
+        return Failed(f"Required values are empty or missing: {', '.join(map(lead.label, missing))}.", missing[0])
 
     return QualityCheck(judge)
 

@@ -22,7 +22,7 @@ def _compile(values: Values) -> QualityCheck:
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         for (key, _), answer in zip(asked(lead), answers, strict=False):
             if answer is not None:
-                return Failed(f"{key} is on the suppression list.", key)
+                return Failed(f"{lead.label(key)} is on the suppression list.", key)
         return None
 
     return QualityCheck(judge, asks)

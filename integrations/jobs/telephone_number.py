@@ -80,7 +80,7 @@ def _compile(values: Values) -> QualityCheck:
     def judge(lead: JobLead, _answers: Sequence[Any]) -> Failed | None:
         value = lead.value(key)
         why = wrong(lead, value) if value else ("is empty or missing." if empty_fails else "")
-        return Failed(f"{key} {why}", key) if why else None
+        return Failed(f"{lead.label(key)} {why}", key) if why else None
 
     return QualityCheck(judge)
 

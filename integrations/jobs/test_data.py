@@ -50,12 +50,12 @@ def _compile(values: Values) -> QualityCheck:
         for key in keys:
             value = lead.value(key)
             if examples and _is_example(value):
-                return Failed(f"{key} has a domain that is kept for examples.", key)
+                return Failed(f"{lead.label(key)} has a domain that is kept for examples.", key)
             if repeated and _is_one_sign(value):
-                return Failed(f"{key} is one and the same character.", key)
+                return Failed(f"{lead.label(key)} is one and the same character.", key)
         for (key, _), answer in zip(words(lead), answers, strict=False):
             if answer is not None:
-                return Failed(f"{key} is what people type to try a form out.", key)
+                return Failed(f"{lead.label(key)} is what people type to try a form out.", key)
         return None
 
     return QualityCheck(judge, asks if listed else None)

@@ -111,6 +111,8 @@ class JobSet:
     campaign_id: int
     inputs: frozenset[str] = frozenset()
     """The keys under which values of the campaign's forms are kept."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the forms call them."""
     enrichment: tuple[Step, ...] = ()
     quality: tuple[Step, ...] = ()
     writers: tuple[KeyWriter, ...] = ()
@@ -181,7 +183,8 @@ def job_set_compile(
     campaign: Campaign, specs: Sequence[JobSpec], groups: Sequence[GroupSpec], waiting: Collection[int] = ()
 ) -> JobSet:
     """The jobs of a campaign compiled from what is given; `waiting` are those for which keys are still being made."""
-    inputs = campaign_inputs(campaign.pk)
+    labels = campaign_labels(campaign.pk)
+    inputs = frozenset(labels)
     enrichment, quality = steps_compile(specs, groups, inputs, waiting)
     contracts = CampaignPublisher.objects.filter(campaign=campaign.pk).exclude(
         cap_day=None, cap_week=None, cap_month=None, cap_total=None
@@ -189,6 +192,7 @@ def job_set_compile(
     return JobSet(
         campaign_id=campaign.pk,
         inputs=inputs,
+        labels=labels,
         enrichment=enrichment,
         quality=quality,
         writers=tuple(_writers(campaign, specs)),
@@ -226,8 +230,18 @@ def reaches(reach: Iterable[Mapping[str, Any]], campaign: Campaign, whose: Campa
 
 def campaign_inputs(campaign_id: int) -> frozenset[str]:
     """The inputs of a campaign's forms: the keys under which posted values are kept."""
-    fields = Field.objects.filter(form__campaigns=campaign_id, enabled=True)
-    return frozenset(key for entry in fields for key in entry.inputs)
+    return frozenset(campaign_labels(campaign_id))
+
+
+def campaign_labels(campaign_id: int) -> dict[str, str]:
+    """The inputs of a campaign's forms and what people call them; where forms differ, the first one's label."""
+    fields = Field.objects.filter(form__campaigns=campaign_id, enabled=True).order_by("form_id", "position", "pk")
+    labels: dict[str, str] = {}
+    for entry in fields:
+        for key in entry.inputs:
+            label = f"{entry.label} ({key.rpartition('.')[2]})" if entry.label and key != entry.name else entry.label
+            labels[key] = labels.get(key) or label
+    return labels
 
 
 def campaign_enriched_names(campaign_id: int) -> tuple[str, ...]:

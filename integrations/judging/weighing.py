@@ -148,6 +148,7 @@ def job_lead(lead: Lead, jobs: JobSet, values: Mapping[str, str]) -> JobLead:
         ip=lead.ip or "",
         channel=getattr(lead, "channel", "") or "",
         zone=jobs.zone.key,
+        labels=jobs.labels,
     )
 
 

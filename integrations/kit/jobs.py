@@ -65,6 +65,12 @@ class JobLead:
     channel: str = ""
     zone: str = "UTC"
     """The time zone of its campaign, whose days count."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the campaign's forms call their inputs."""
+
+    def label(self, key: str) -> str:
+        """What people call this input: its label on the campaign's form; the key itself where it has none."""
+        return self.labels.get(key) or key
 
     @property
     def received_on(self) -> dt.date:

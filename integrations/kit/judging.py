@@ -26,7 +26,7 @@ def value_check(
             value = lead.value(key)
             why = wrong(value) if value else ("is empty or missing." if empty_fails else "")
             if why:
-                return Failed(f"{key} {why}", key)
+                return Failed(f"{lead.label(key)} {why}", key)
         return None
 
     return judge
@@ -46,13 +46,14 @@ def list_check(key: str, listed: int, wanted: bool, several: bool, empty_fails: 
     def judge(lead: JobLead, answers: Sequence[Any]) -> Failed | None:
         found = parts(lead)
         if not found:
-            return Failed(f"{key} is empty or missing.", key) if empty_fails else None
+            return Failed(f"{lead.label(key)} is empty or missing.", key) if empty_fails else None
         if len(found) > _MOST_PARTS:
-            return Failed(f"{key} has more than {_MOST_PARTS} values.", key)
+            return Failed(f"{lead.label(key)} has more than {_MOST_PARTS} values.", key)
         if all((answer is not None) is wanted for answer in answers):
             return None
         return Failed(
-            f"{key} has a value that is {'not on the list' if wanted else 'on the list of unwanted ones'}.", key
+            f"{lead.label(key)} has a value that is {'not on the list' if wanted else 'on the list of unwanted ones'}.",
+            key,
         )
 
     return QualityCheck(judge, asks)
@@ -77,10 +78,11 @@ def condition_check(key: str, operator: str, values: Sequence[str], *, box: str 
     except BadCondition as problem:
         raise BadSetting(box, str(problem)) from None
     said = {"sections": [{"conditions": [{"field": key, "operator": operator, "values": list(values)}]}]}
-    reason = f"Does not meet the condition: {conditions_words(said)}."
 
     def judge(lead: JobLead, _answers: Sequence[Any]) -> Failed | None:
-        return None if holds(lead) else Failed(reason, key)
+        if holds(lead):
+            return None
+        return Failed(f"Does not meet the condition: {conditions_words(said, lead.labels)}.", key)
 
     return QualityCheck(judge)
 

@@ -65,7 +65,7 @@ def test_a_leads_timeline_has_its_score_and_each_job_that_it_did_not_pass_with_i
     assert (lead.status, lead.score, lead.max_score) == ("caution", 50, 60)
     shown = text(browser_client.get(_lead(lead)))
     assert "Judged Caution, 50 of 60" in shown
-    assert "Length: firstName" in shown
+    assert "Length: First name" in shown
     assert "Added by enrichment: upperName" in shown
     assert "In Caution: it waits for a person." in shown
     assert "ADA" in shown
@@ -247,7 +247,7 @@ def test_a_job_is_tried_on_the_last_leads_before_it_is_saved(
     assert row["lead_id"] == short.pk
     shown = text(response)
     assert "1 of the last 2 leads would have been judged otherwise. Nothing is changed." in shown
-    assert "firstName is shorter than 3 characters." in shown
+    assert "First name is shorter than 3 characters." in shown
     short.refresh_from_db()
     job.refresh_from_db()
     assert (short.status, job.enabled) == ("valid", False)

@@ -106,7 +106,7 @@ def test_a_duplicate_job_from_add_to_a_lead_in_caution_that_is_accepted(
     page.locator(".pt-needs li", has_text="1 lead waits in Caution").get_by_role("link").click()
     page.wait_for_url("**/admin/leads/lead/**")
     page.goto(f"{live_server.url}/admin/leads/lead/{waits.pk}/change/")
-    assert "An earlier lead in this campaign has the same email." in page.locator(".pt-time").inner_text()
+    assert "An earlier lead in this campaign has the same E-mail." in page.locator(".pt-time").inner_text()
     assert axe(page) == []
     page.get_by_role("link", name="Accept", exact=True).click()
     page.locator("#go").click()

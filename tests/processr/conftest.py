@@ -87,7 +87,7 @@ def receive(campaign: Campaign, status: Status = Status.PENDING, **columns: Any)
     }
     if "sync_token" in own:
         own["sync_subdomain"] = "origin"
-    form = campaign.forms.get()
+    form = campaign.forms.earliest("pk")
     return Lead.objects.create(
         hash=uuid7(),
         campaign=campaign,

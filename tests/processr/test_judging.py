@@ -12,7 +12,7 @@ from integrations.judging.weighing import KEYS_MISSING, status_of
 from integrations.kit.jobs import JobLead
 from integrations.models import Delivery, Job, JobTally, ValueList
 from integrations.processr import leads_process
-from leads.models import Campaign, Field, LeadChange, LeadKey, Status
+from leads.models import Campaign, Field, Form, Lead, LeadChange, LeadKey, Status
 from tests.processr.conftest import add_group, add_job, duplicate, judge, make_campaign, receive, required
 
 pytestmark = pytest.mark.django_db
@@ -228,3 +228,32 @@ def test_while_keys_are_made_that_nothing_was_found_is_no_answer(campaign: Campa
     Campaign.objects.update(judging_waits_until=None)
     lead = judge(campaign, email="bob@example.test")
     assert (lead.status, lead.failed_words) == ("caution", [KEYS_MISSING])
+
+
+def test_reasons_call_fields_as_the_form_does_and_the_first_form_where_several_differ(campaign: Campaign) -> None:
+    form = campaign.forms.get()
+    form.fields.filter(name="email").update(label="E-mail")
+    form.fields.filter(name="country").update(label="Country of work")
+    other = Form.objects.create(name="Newer form")
+    Field.objects.create(form=other, name="email", label="Your address")
+    Field.objects.create(form=other, name="lastName", label="Surname")
+    campaign.forms.add(other)
+    required(campaign, "country", hard_fail=True)
+    required(campaign, "lastName")
+    required(campaign, "telephone")
+    duplicate(campaign, "email")
+    add_job(campaign, "email_address", settings={"field": "email"})
+    add_job(
+        campaign, "conditional",
+        settings={"conditions": {"sections": [{"conditions": [{"field": "email", "operator": "equal", "values": ["x"]}]}]}},
+    )  # fmt: skip
+    judge(campaign, email="nobody")
+    assert judge(campaign, email="nobody").failed_words == [
+        "Required values are empty or missing: Country of work.",
+        "Required values are empty or missing: Surname.",
+        "Required values are empty or missing: telephone.",
+        "An earlier lead in this campaign has the same E-mail.",
+        "E-mail is no e-mail address.",
+        "Does not meet the condition: E-mail is x.",
+    ]
+    assert [entry["field"] for entry in Lead.objects.order_by("-pk")[0].failed_jobs][3] == "email"
