@@ -397,5 +397,6 @@ def test_whatever_came_can_be_kept(body: bytes, headers: dict[str, str]) -> None
         Response(200, headers, body), Request("POST", "https://a.test", form=(("a", "\x00\ud800b"),))
     )
     text = json.dumps(kept, ensure_ascii=False)
-    assert "\\u0000" not in text
+    # A backslash that somebody typed before u0000 is written twice, and makes no NUL of it.
+    assert "\\u0000" not in text.replace("\\\\", "")
     text.encode()
