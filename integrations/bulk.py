@@ -132,8 +132,9 @@ def bulk_start(
 
     `token` is made once for each form that is shown: a second click is the same activity.
     """
-    _action(name, selection).deed(params)
-    rows = _rows(selection)
+    action, rows = _action(name, selection), _rows(selection)
+    action.deed(params)
+    action.room(params, rows)
     asked = {
         **params,
         "selection": selection_kept(selection),

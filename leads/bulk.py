@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from django.db.models import Case, Count, Q, QuerySet, Value, When
 
 from leads.activity import PREPARE_BATCH, ActivityError, Kind, Result, items_add
+from leads.exports import XLSX_FULL, xlsx_holds
 from leads.models import Activity, ActivityItem, Flag, ItemState, Lead
 from leads.status import FlagChange, leads_flag
 
@@ -57,6 +58,8 @@ class Action:
     deed: Callable[[Params], Deed]
     lead: str = "pk"
     noun: str = "lead"
+    room: Callable[[Params, QuerySet[Any]], None] = lambda params, rows: None
+    """Raises ActivityError, in words, where these rows are more than it can be done with."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ def _plural(noun: str, count: int) -> str:
 def action_dry_run(action: Action, rows: QuerySet[Any], params: Params) -> DryRun:
     """What would happen to these rows, counted in one statement. Raises ActivityError where it can't be asked for."""
     deed = action.deed(params)
+    action.room(params, rows)
     report = DryRun(action.would, action.noun)
     found, names = deed.facts(rows)
     for row in found.order_by().values(*names).annotate(rows_alike=Count("pk")):
@@ -151,6 +155,11 @@ class _Exporting:
         return {row["pk"]: "In the file." for row in rows}
 
 
+def _file_room(params: Params, rows: QuerySet[Any]) -> None:
+    if params.get("format") == "xlsx" and not xlsx_holds(rows):
+        raise ActivityError(XLSX_FULL)
+
+
 class _Flagging:
     def __init__(self, params: Params) -> None:
         if params.get("flag") not in Flag.values or not params["flag"]:
@@ -174,7 +183,7 @@ class _Flagging:
 
 
 EXPORT_FORMATS = ("csv", "xlsx")
-EXPORT = Action("export", "Export", "exported", _Exporting)
+EXPORT = Action("export", "Export", "exported", _Exporting, room=_file_room)
 """Params: format (csv or xlsx). leads_exported() are what its file holds."""
 FLAG = Action("flag", "Flag", "flagged", _Flagging)
 """Params: flag (valid, invalid, returned, test), reason_code, comment."""

@@ -15,7 +15,7 @@ from leads.models import Form, Lead
 from leads.models.lead import failed_words
 from leads.rights import masked_values
 from leads.tables import csv_line
-from leads.xlsx import xlsx_stream
+from leads.xlsx import MOST_ROWS, xlsx_stream
 
 CHUNK = 1_000
 COLUMNS = (
@@ -42,6 +42,11 @@ class MoreColumns:
     names: tuple[str, ...]
     cells: Callable[[Sequence[int]], Mapping[int, Sequence[str]]]
 
+
+OTHERS = "other values"
+"""The last column: what leads say beyond the fields of now, as under a name that a field had before, or appended later."""
+XLSX_LEADS = MOST_ROWS - 1
+XLSX_FULL = f"An Excel workbook holds {XLSX_LEADS:,} leads at the most, and these are more. Choose CSV."
 
 NO_MORE = MoreColumns((), lambda ids: {})
 
@@ -72,7 +77,7 @@ def leads_xlsx(
     more: MoreColumns = NO_MORE,
     masked: bool = False,
 ) -> Iterator[bytes]:
-    """Leads as a workbook in pieces."""
+    """Leads as a workbook in pieces. ValueError, where it was not asked before, if they are more than XLSX_LEADS."""
     return xlsx_stream(lead_rows(leads, columns=columns, more=more, masked=masked))
 
 
@@ -89,7 +94,8 @@ def lead_rows(
     keys = list(dict.fromkeys(key for form in forms for field in form.fields.all() for key in field.inputs))
     fields = {form.pk: form.fields.all() for form in forms}
     places = [COLUMNS.index(name) for name in columns]
-    yield [*columns, *more.names, *keys]
+    known = set(keys)
+    yield [*columns, *more.names, *keys, OTHERS]
     no_cells = ("",) * len(more.names)
     last = 0
     while chunk := list(leads.filter(pk__gt=last).order_by("pk").values_list(*_VALUES)[:CHUNK]):
@@ -97,7 +103,8 @@ def lead_rows(
         added = more.cells([row[0] for row in chunk])
         for pk, lead_hash, received, *facts, score, most, held, failed, enriched, form_id, values in chunk:
             if masked:
-                values = masked_values(values, fields[form_id])
+                # Of a form that came while this is read no type is known: all of it is masked.
+                values = masked_values(values, fields.get(form_id, ()))
                 # A comment, a reason, a value made of others may quote anything: who may not read the lead is not shown it.
                 facts[-1], failed, enriched = "", [], None
             cells = [
@@ -105,8 +112,14 @@ def lead_rows(
                 *map(_text, facts),
                 *(_number(score), _number(most), held, "; ".join(failed_words(failed)), _pairs(enriched)),
             ]
+            others = _pairs({key: value for key, value in values.items() if key not in known})
             its_own = (values.get(key, "") for key in keys)
-            yield [*(cells[place] for place in places), *added.get(pk, no_cells), *its_own]
+            yield [*(cells[place] for place in places), *added.get(pk, no_cells), *its_own, others]
+
+
+def xlsx_holds(leads: QuerySet[Lead]) -> bool:
+    """Whether a workbook has room for all of them."""
+    return leads.order_by()[: XLSX_LEADS + 1].count() <= XLSX_LEADS
 
 
 def _text(value: str | None) -> str:

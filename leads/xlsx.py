@@ -57,7 +57,7 @@ _PARTS = {
 
 
 def xlsx_stream(rows: Iterable[Sequence[str]]) -> Iterator[bytes]:
-    """A workbook of one sheet, all cells text, in pieces. Rows beyond what a sheet can hold are left out."""
+    """A workbook of one sheet, all cells text, in pieces. ValueError if there are more rows than a sheet can hold."""
     out = _Pieces()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, xml in _PARTS.items():
@@ -68,7 +68,7 @@ def xlsx_stream(rows: Iterable[Sequence[str]]) -> Iterator[bytes]:
             size = 0
             for number, row in enumerate(rows, 1):
                 if number > MOST_ROWS:
-                    break
+                    raise ValueError(f"A sheet holds {MOST_ROWS:,} rows at the most.")
                 waiting.append(f"<row>{''.join(map(_cell, row))}</row>")
                 size += len(waiting[-1])
                 if size > _PIECE:

@@ -18,7 +18,16 @@ from rest_framework.views import APIView
 
 from integrations.exports import DELIVERY_COLUMNS
 from leads.api.calls import partner_of
-from leads.exports import COLUMNS, CONTENT_TYPES, NO_MORE, PUBLISHER_COLUMNS, leads_csv, leads_xlsx
+from leads.exports import (
+    COLUMNS,
+    CONTENT_TYPES,
+    NO_MORE,
+    PUBLISHER_COLUMNS,
+    XLSX_FULL,
+    leads_csv,
+    leads_xlsx,
+    xlsx_holds,
+)
 from leads.history import record_by_key
 from leads.lead_search import LeadSearch
 from leads.models import Flag, PartnerKey, Status
@@ -60,7 +69,7 @@ class ExportView(APIView):
         operation_id="leads_export",
         tags=[TAG],
         summary="Leads as a file",
-        description="Streamed, the oldest first, however many there are. Without leads:read what people typed is masked.",
+        description="Streamed, the oldest first, however many there are (a workbook holds about a million). Values beyond the fields of now stand in the last column. Without leads:read what people typed is masked.",
         parameters=[ExportQuerySerializer],
         responses={
             (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR),
@@ -84,6 +93,8 @@ class ExportView(APIView):
         )
         leads = search.leads() & partner.leads()
         kind = given["format"]
+        if kind == "xlsx" and not xlsx_holds(leads):
+            raise serializers.ValidationError({"format": XLSX_FULL})
         masked = READS_LEADS not in partner.scopes
         how = ", personal data masked" if masked else ""
         record_by_key(partner, PartnerKey.objects.get(pk=partner.key_id), f"Leads exported as {kind.upper()}{how}.")

@@ -12,10 +12,14 @@ from typing import Any
 import openpyxl
 import pytest
 
+from integrations.bulk import bulk_dry_run, bulk_start
 from integrations.exports import DELIVERY_COLUMNS
 from integrations.models import Integration
+from integrations.selections import LeadSelection
+from leads.activity import ActivityError
 from leads.exports import leads_csv, leads_xlsx
-from leads.models import Lead
+from leads.lead_search import LeadSearch
+from leads.models import Field, Form, Lead
 from leads.tables import Layout, table_rows
 from tests.activity.conftest import MakeDelivery, MakeLead
 
@@ -65,6 +69,7 @@ def test_a_csv_tells_what_became_of_each_lead_and_has_every_field(
         "email": made.values["email"],
         "phone": "07123456789",
         "country": "DE",
+        "other values": "",
     }
 
 
@@ -114,6 +119,52 @@ def test_who_may_not_read_personal_data_gets_it_masked(lead: MakeLead) -> None:
         assert b"07123456789" not in data
         assert b"Ada" not in data
         assert b"DE" in data
+
+
+def test_values_of_fields_that_were_renamed_or_removed_are_in_the_file(lead: MakeLead) -> None:
+    lead(phone="07123456789", jobTitle="Editor")
+    Field.objects.filter(name="phone").update(name="telephone")
+    Field.objects.filter(name="country").delete()
+    row = read_csv(leads_csv(Lead.objects.all()))[0]
+    assert row["telephone"] == ""
+    assert row["other values"] == "phone: 07123456789; jobTitle: Editor"
+    masked = read_csv(leads_csv(Lead.objects.all(), masked=True))[0]
+    assert masked["other values"] == "phone: 0•••; jobTitle: E•••"
+
+
+def test_leads_of_a_form_that_came_while_the_file_was_written_are_in_it_masked(
+    lead: MakeLead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leads.exports.CHUNK", 1)
+    first = lead()
+    pieces = leads_csv(Lead.objects.all(), masked=True)
+    begun = next(pieces)
+    newer = lead(phone="07123456789")
+    Lead.objects.filter(pk=newer.pk).update(form=Form.objects.create(name="Second form"))
+    rows = read_csv([begun, *pieces])
+    assert [row["id"] for row in rows] == [str(first.pk), str(newer.pk)]
+    assert rows[1]["firstName"] == "A•••"
+
+
+def test_a_workbook_that_can_t_hold_all_leads_is_refused_before_it_begins(
+    lead: MakeLead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leads.exports.XLSX_LEADS", 2)
+    for _ in range(2):
+        lead()
+    everything = LeadSelection(search=LeadSearch())
+    bulk_start("export", everything, {"format": "xlsx"}, by="erin", token="a")
+    lead()
+    for ask in (
+        lambda: bulk_dry_run("export", everything, {"format": "xlsx"}),
+        lambda: bulk_start("export", everything, {"format": "xlsx"}, by="erin", token="b"),
+    ):
+        with pytest.raises(ActivityError, match="Choose CSV"):
+            ask()
+    assert bulk_dry_run("export", everything, {"format": "csv"}).will == 3
+    monkeypatch.setattr("leads.xlsx.MOST_ROWS", 3)
+    with pytest.raises(ValueError, match="rows at the most"):
+        b"".join(leads_xlsx(Lead.objects.all()))
 
 
 def test_a_download_begins_before_all_is_read(lead: MakeLead, django_assert_max_num_queries: Any) -> None:
