@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin, messages
@@ -131,7 +132,10 @@ class AudienceAdmin(ModelAdmin):
             "words": rule_words(audience.rule),
             "words_in_force": rule_words(audience.rule_in_force) if audience.generation else "",
             "members": members,
-            "people": [_person(user, value, clear, since) for _, user, value, since in members_newest(audience)],
+            "people": [
+                _person(user, value, clear, since, counts=_counts(audience.rule_in_force))
+                for _, user, value, since in members_newest(audience)
+            ],
             "shown": min(SHOWN, members),
             "charts": [members_chart(audience, members)],
             "may_change": self.has_change_permission(request, audience),
@@ -185,7 +189,7 @@ class AudienceAdmin(ModelAdmin):
                 if not isinstance(conflict, Conflict):
                     return conflict
         elif do == "preview" and not errors:
-            preview = _shown(rule_preview(campaign, clean, clock.now()), may_see_personal_data(request.user))
+            preview = _shown(rule_preview(campaign, clean, clock.now()), clean, may_see_personal_data(request.user))
         told = errors if do in ("save", "merge", "over", "preview") else {}
         context = {
             **self.admin_site.each_context(request),
@@ -290,17 +294,23 @@ def _hours(minutes: int) -> str:
     return f"{minutes / 60:.4g}"
 
 
-def _shown(found: Preview, clear: bool) -> dict[str, Any]:
-    people = [_person(user, value, clear) for _, user, value in found.some]
+def _counts(rule: Mapping[str, Any]) -> bool:
+    """Whether its values are made of many: how often, and sums. All others are what a person said, number or text."""
+    return rule.get("compute", "count") in ("count", "sum")
+
+
+def _shown(found: Preview, rule: Mapping[str, Any], clear: bool) -> dict[str, Any]:
+    people = [_person(user, value, clear, counts=_counts(rule)) for _, user, value in found.some]
     return {"found": found, "people": people}
 
 
-def _person(user_id: str, value: Any, clear: bool, since: dt.datetime | None = None) -> dict[str, Any]:
+def _person(user_id: str, value: Any, clear: bool, since: dt.datetime | None = None, *, counts: bool) -> dict[str, Any]:
     hidden = user_id if clear else (masked_email(user_id) if "@" in user_id else masked(user_id))
-    said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    said = [str(each) for each in (value if isinstance(value, list) else [value])]
+    shown = said if clear or counts else [masked(each) for each in said]
     return {
         "who": short(hidden, 80),
-        "value": short(said if clear or not isinstance(value, str) else masked(said), 120),
+        "value": short(", ".join(shown), 120),
         "since": since,
     }
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from integrations.models import AudienceSync, Delivery
 from integrations.tracked_events.audience_sync import audience_syncs_work, sync_add
+from leads.audiences import audience_create
 from leads.models import Audience, Source, User
 from tests.audiences.conftest import audience, call, come, days, did, members, now_is, trait
 from tests.audiences.test_sync import convertro, webhook
@@ -149,6 +150,22 @@ def test_a_changed_rule_and_a_switch_stand_in_the_history(manager: Client, sourc
     assert "Switched off" in history
     buyers.refresh_from_db()
     assert (buyers.name, buyers.key, buyers.enabled) == ("Lookers", "buyers", False)
+
+
+@pytest.mark.parametrize(("compute", "hidden"), [("unique_list", True), ("first", True), ("count", False)])
+def test_what_a_person_said_is_masked_for_a_viewer_in_lists_and_as_a_number_too(
+    manager: Client, viewer: Client, source: Source, compute: str, hidden: bool
+) -> None:
+    now = timezone.now()
+    come(source, call(now, "u1", properties={"phone": 49171234567}), call(now, "u1", properties={"phone": 49177654321}))
+    rule: dict[str, Any] = {"compute": compute, "type": "track", "event": "Order Completed", "days": None, "where": []}
+    rule |= {"property": "phone"} if hidden else {}
+    made = audience_create(source.campaign, "trait", "Telephones", rule)
+    now_is(timezone.now())
+    assert ("4917" in manager.get(page(made)).content.decode()) == hidden
+    shown = viewer.get(page(made)).content.decode()
+    assert "4917" not in shown
+    assert ("4•••" in shown) == hidden
 
 
 def test_a_rule_that_a_colleague_changed_meanwhile_is_not_written_over_unseen(manager: Client, source: Source) -> None:
