@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -90,8 +92,8 @@ class ReasonTranslationAdmin(ModelAdmin):
                 }
                 for row in unknown
             ],
-            "own": own[:KNOWN_SHOWN],
-            "shared": shared[:KNOWN_SHOWN],
+            "own": _rows(own),
+            "shared": _rows(shared),
             "choices": _choices(),
             "may_change": may_change,
         }
@@ -99,7 +101,10 @@ class ReasonTranslationAdmin(ModelAdmin):
 
 
 def _save(request: HttpRequest, integration: Integration) -> HttpResponse:
-    """What was picked for each code; `whole` says that it holds for every integration of the connector."""
+    """What was picked for each code; `whole` says that it holds for every integration of the connector.
+
+    Of rows that were there only what was picked otherwise is written: a page that is older undoes nothing of a colleague's.
+    """
     ours = {str(code.pk): code for code in ReasonCode.objects.all()}
     new: dict[str, ReasonCode | None] = {}
     for theirs, picked in zip(request.POST.getlist("theirs"), request.POST.getlist("ours"), strict=False):
@@ -108,18 +113,33 @@ def _save(request: HttpRequest, integration: Integration) -> HttpResponse:
     kept: dict[bool, dict[str, ReasonCode | None]] = {False: {}, True: {}}
     for whole in (False, True):
         side = "shared" if whole else "own"
-        pairs = zip(request.POST.getlist(f"{side}_theirs"), request.POST.getlist(f"{side}_ours"), strict=False)
-        kept[whole] = {theirs: ours.get(picked) for theirs, picked in pairs}
-    kept["whole" in request.POST] |= new
-    before = _table(integration)
-    for whole, codes in kept.items():
-        reason_translate(integration, codes, whole_connector=whole)
-    _note(request, integration, before, _table(integration))
-    if new:
-        messages.success(request, f"{counted(len(new), 'code')} translated: for verdicts that come from now on.")
+        rows = zip(*(request.POST.getlist(f"{side}_{name}") for name in ("theirs", "ours", "was")), strict=False)
+        kept[whole] = {theirs: ours.get(picked) for theirs, picked, was in rows if picked != was}
+    with transaction.atomic():
+        # Two who save at once are one after the other.
+        Integration.objects.select_for_update().filter(connector=integration.connector).order_by("pk").first()
+        before = _table(integration)
+        meanwhile = _added(integration, new, whole="whole" in request.POST)
+        kept["whole" in request.POST] |= {theirs: code for theirs, code in new.items() if theirs not in meanwhile}
+        for whole, codes in kept.items():
+            reason_translate(integration, codes, whole_connector=whole)
+        _note(request, integration, before, _table(integration))
+    for theirs, code in meanwhile.items():
+        if code != new[theirs]:
+            messages.warning(request, f"A colleague has translated {theirs} as {code.code} meanwhile: that stays.")
+    if done := len(new) - len(meanwhile):
+        messages.success(request, f"{counted(done, 'code')} translated: for verdicts that come from now on.")
     else:
         messages.success(request, "Saved.")
     return HttpResponseRedirect(reverse("admin:integrations_reasontranslation_table", args=[integration.pk]))
+
+
+def _added(integration: Integration, new: Mapping[str, Any], *, whole: bool) -> dict[str, ReasonCode]:
+    """Of codes that the page had as new those that have a translation by now."""
+    rows = ReasonTranslation.objects.filter(
+        connector=integration.connector, integration=None if whole else integration, theirs__in=list(new)
+    )
+    return {row.theirs: row.reason for row in rows.select_related("reason")}
 
 
 def _table(integration: Integration) -> dict[str, str]:
@@ -143,6 +163,14 @@ def _note(request: HttpRequest, integration: Integration, before: dict[str, str]
     ]
     if changes:
         record(request.user, integration, changed(*changes))
+
+
+def _rows(rows: QuerySet[ReasonTranslation]) -> list[dict[str, Any]]:
+    """Rows of a table; `gone` is a code of ours that was switched off since, which stays what is chosen."""
+    return [
+        {"theirs": row.theirs, "reason_id": row.reason_id, "gone": None if row.reason.active else row.reason}
+        for row in rows[:KNOWN_SHOWN]
+    ]
 
 
 def _choices() -> list[tuple[str, list[ReasonCode]]]:

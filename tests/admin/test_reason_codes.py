@@ -8,8 +8,9 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from integrations.models import Delivery, Integration, ReasonTranslation
+from integrations.reasons import reason_translate
 from leads.models import Lead, ReasonCode, User
-from tests.admin.pages import said, text
+from tests.admin.pages import boxes, said, text
 
 LeadMake = Callable[..., Lead]
 DeliveryMake = Callable[..., Delivery]
@@ -51,8 +52,43 @@ def test_a_pick_may_hold_for_every_integration_of_the_connector_and_be_taken_awa
     picked = {"theirs": ["E-17"], "ours": [str(ours.pk)], "whole": "on"}
     browser_client.post(address(switched_on), picked)
     assert ReasonTranslation.objects.get().integration is None
-    browser_client.post(address(switched_on), {"shared_theirs": ["E-17"], "shared_ours": [""]})
+    browser_client.post(
+        address(switched_on), {"shared_theirs": ["E-17"], "shared_ours": [""], "shared_was": [str(ours.pk)]}
+    )
     assert not ReasonTranslation.objects.exists()
+
+
+def test_a_code_that_was_switched_off_stays_what_it_is_when_something_else_is_saved(
+    browser_client: Client, lead_make: LeadMake, delivery_make: DeliveryMake, switched_on: Integration
+) -> None:
+    old, ours = (ReasonCode.objects.create(flag="invalid", code=code) for code in ("wrong-phone", "no-reply"))
+    reason_translate(switched_on, {"E-17": old})
+    ReasonCode.objects.filter(pk=old.pk).update(active=False)
+    delivery_make(lead_make(), state="delivered", verdict="invalid", reason_code="E-18")
+    page = browser_client.get(address(switched_on))
+    assert "wrong-phone (switched off)" in text(page)
+    sent = boxes(page, "translations")
+    assert sent["own_ours"] == str(old.pk)
+    browser_client.post(address(switched_on), {**sent, "ours": str(ours.pk)})
+    rows = ReasonTranslation.objects.order_by("theirs").values_list("theirs", "reason__code")
+    assert list(rows) == [("E-17", "wrong-phone"), ("E-18", "no-reply")]
+
+
+def test_an_older_page_undoes_nothing_that_a_colleague_translated(
+    browser_client: Client, lead_make: LeadMake, delivery_make: DeliveryMake, switched_on: Integration
+) -> None:
+    one, two, three = (ReasonCode.objects.create(flag="invalid", code=code) for code in ("one", "two", "three"))
+    reason_translate(switched_on, {"E-1": one, "E-2": one})
+    delivery_make(lead_make(), state="delivered", verdict="invalid", reason_code="E-3")
+    older = {
+        "own_theirs": ["E-1", "E-2"], "own_was": [str(one.pk)] * 2, "own_ours": [str(one.pk), str(three.pk)],
+        "theirs": ["E-3"], "ours": [str(three.pk)],
+    }  # fmt: skip
+    reason_translate(switched_on, {"E-1": two, "E-3": two})
+    response = browser_client.post(address(switched_on), older, follow=True)
+    rows = dict(ReasonTranslation.objects.values_list("theirs", "reason__code"))
+    assert rows == {"E-1": "two", "E-2": "three", "E-3": "two"}
+    assert "A colleague has translated E-3 as two meanwhile: that stays." in said(response)
 
 
 def test_a_viewer_reads_the_table_and_changes_nothing(
