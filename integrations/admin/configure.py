@@ -6,9 +6,11 @@ asked after the transaction has ended, never in it, and what it answers, or that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -29,11 +31,13 @@ from integrations.drift import drift_pending
 from integrations.kit.contract import Connector, ConnectorError
 from integrations.kit.mapping import TRANSFORMS
 from integrations.kit.registry import connector as find_connector
+from integrations.kit.text_map import setting_text
 from integrations.mapping import leads_facts
 from integrations.models import Delivery, DeliveryState, Integration, IntegrationState
 from integrations.releasing import release_words
 from integrations.waiting import gate_words
 from leads.admin.flagging import counted
+from leads.history import Change, changed, record
 from leads.opened import Conflict
 from leads.rights import may_see_personal_data
 
@@ -155,8 +159,7 @@ def _ask_client(
     if (settings_changed and pull) or do == "test":
         asked = settings_ask(connector, integration.all_settings, fresh_login=do == "test")
         if asked.filled:
-            integration.settings = {**integration.settings, **asked.filled}
-            integration.save(update_fields=["settings", "updated_at"])
+            integration = _fill(request, connector, integration, asked.filled)
     problems = settings_problems(connector, integration.all_settings)
     if problems:
         messages.warning(request, _cut(f"Saved, unfinished. {' '.join(problems.values())}"))
@@ -174,6 +177,32 @@ def _ask_client(
             messages.success(request, "The client’s instance answered, and takes these settings.")
         else:
             messages.error(request, _cut(f"The test failed. {asked.problem}"))
+
+
+def _fill(
+    request: HttpRequest, connector: Connector, integration: Integration, filled: Mapping[str, Any]
+) -> Integration:
+    """Write what filled itself in, into the settings of now: others may have saved while the client was asked.
+
+    A box that somebody filled or changed meanwhile stays as it is.
+    """
+    labels = {box.name: box.label for box in connector.manifest.settings}
+    with transaction.atomic():
+        row = Integration.objects.select_for_update().select_related("campaign").get(pk=integration.pk)
+        taken = {
+            name: value
+            for name, value in filled.items()
+            if row.settings.get(name) == integration.settings.get(name) != value
+        }
+        if taken:
+            changes = [
+                Change(labels.get(name, name), setting_text(row.settings.get(name)), setting_text(value))
+                for name, value in taken.items()
+            ]
+            row.settings = {**row.settings, **taken}
+            row.save(update_fields=["settings", "updated_at"])
+            record(request.user, row, changed(*changes))
+    return row
 
 
 def _switch(request: HttpRequest, integration: Integration, do: str) -> None:

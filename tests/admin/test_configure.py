@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -78,6 +80,27 @@ def test_saving_valid_settings_chooses_the_only_form_and_pulls_their_fields_matc
     assert "1 required missing" in shown
     assert "Webinar sign-up 0 (4 fields)" in shown
     assert "Partners (API)" in shown
+
+
+def test_what_was_saved_while_the_client_was_asked_is_not_written_back(
+    browser_client: Client, integration: Integration, their_instance: ClientInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package has another module of this name by its attribute.
+    configure: Any = importlib.import_module("integrations.admin.configure")
+    ask = configure.settings_ask
+
+    def meanwhile(*args: Any, **more: Any) -> Any:
+        found = ask(*args, **more)
+        row = Integration.objects.get(pk=integration.pk)
+        Integration.objects.filter(pk=row.pk).update(settings={**row.settings, "publisher_id": "99"})
+        return found
+
+    monkeypatch.setattr(configure, "settings_ask", meanwhile)
+    save(browser_client, integration, **SETTINGS)
+    integration.refresh_from_db()
+    assert (integration.settings["publisher_id"], integration.settings["global_form"]) == ("99", "7")
+    history = text(browser_client.get(f"/admin/integrations/integration/{integration.pk}/history/"))
+    assert "Global Form" in history
 
 
 def test_of_several_forms_one_has_to_be_chosen_before_fields_are_pulled(
