@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from leads import limits, pool
-from leads.models import Flag, Lead, LeadChange, Status
+from leads.came_to import came_to
+from leads.models import Flag, Lead, LeadChange
 from leads.publisher_api import answers
 from leads.publisher_api.callers import publisher, publishers_campaign
 from leads.publisher_api.submitting import lead_submit
@@ -52,15 +53,15 @@ def _result(publisher_id: int, lead_id: int, detail: bool) -> Response:
     lead = Lead.objects.filter(pk=lead_id, publisher_id=publisher_id).first()
     if lead is None:
         raise answers.not_found()
-    undecided = lead.processed_at is None or lead.status == Status.PENDING or bool(lead.held)
-    if not lead.flag and undecided:
+    result = came_to(lead.status, lead.flag, lead.held)
+    if result == "pending" or (not lead.flag and lead.processed_at is None):
         return text_response(answers.PENDING, 202)
     if detail:
         return json_response({"verdict": _verdict(lead)})
     if lead.flag in (Flag.INVALID, Flag.RETURNED):
         reasons = [": ".join(part for part in (lead.reason_code, lead.comment) if part) or lead.get_flag_display()]
         return _invalid(lead, qa_reasons=lead.reason_code, failed_jobs=reasons)
-    if not lead.flag and lead.status == Status.INVALID:
+    if result == "invalid":
         return _invalid(lead, qa_reasons="", failed_jobs=lead.failed_words)
     return Response(200)
 

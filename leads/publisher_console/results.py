@@ -8,14 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from leads.admin.badges import badge
+from leads.came_to import came_to
 from leads.models import Campaign, Flag, Lead, Publisher, Status
 from leads.rights import without_personal
 
@@ -44,12 +45,6 @@ class Result:
         return badge(*WORDS[self.came_to])
 
 
-def came_to(status: str, flag: str) -> str:
-    """A key of WORDS."""
-    found = flag or status
-    return found if found in WORDS else "pending"
-
-
 def latest_results(publisher: Publisher, campaign: Campaign | None = None, *, clear: bool) -> list[Result]:
     """The last leads of a publisher, newest first, with the reasons; `clear` for who may see what was posted."""
     leads = Lead.objects.filter(publisher=publisher)
@@ -59,7 +54,11 @@ def latest_results(publisher: Publisher, campaign: Campaign | None = None, *, cl
     for lead in leads.select_related("campaign", "link").order_by("-pk")[:SHOWN]:
         reason = _reason(lead)
         found.append(
-            Result(lead, came_to(lead.status, lead.flag), reason if clear else without_personal(reason, lead.values))
+            Result(
+                lead,
+                came_to(lead.status, lead.flag, lead.held),
+                reason if clear else without_personal(reason, lead.values),
+            )
         )
     return found
 
@@ -73,19 +72,38 @@ def _reason(lead: Lead) -> str:
 
 
 def counts_of_today(publisher: Publisher, campaigns: Iterable[Campaign]) -> dict[int, Counter[str]]:
-    """Campaign id to how many leads of its day came to what; the day is that of the campaign's time zone."""
-    found: dict[int, Counter[str]] = {}
+    """Campaign id to how many leads of its day came to what; the day is that of the campaign's time zone. One query."""
+    days: dict[str, list[int]] = {}
     for campaign in campaigns:
-        begins = timezone.localtime(timezone.now(), zoneinfo.ZoneInfo(campaign.time_zone))
-        midnight = begins.replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = (
-            Lead.objects.filter(campaign=campaign, publisher=publisher, created_at__gte=midnight.astimezone(dt.UTC))
-            .order_by()
-            .values_list("status", "flag")
-            .annotate(count=Count("*"))
-        )
-        counts: Counter[str] = Counter()
-        for status, flag, count in rows:
-            counts[came_to(status, flag)] += count
-        found[campaign.pk] = counts
+        days.setdefault(campaign.time_zone, []).append(campaign.pk)
+    since = Q(pk__in=())
+    for zone, ids in days.items():
+        begins = timezone.localtime(timezone.now(), zoneinfo.ZoneInfo(zone))
+        midnight = begins.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(dt.UTC)
+        since |= Q(campaign__in=ids, created_at__gte=midnight)
+    return _counts(publisher, since, [pk for ids in days.values() for pk in ids])
+
+
+def counts_of_days(publisher: Publisher, campaign_ids: Collection[int], days: int) -> dict[int, Counter[str]]:
+    """The same of so many days up to now."""
+    since = Q(campaign__in=campaign_ids, created_at__gte=timezone.now() - dt.timedelta(days=days))
+    return _counts(publisher, since, campaign_ids)
+
+
+def without_tests(counts: Counter[str]) -> int:
+    """How many leads these are; tests are none."""
+    return counts.total() - counts["test"]
+
+
+def _counts(publisher: Publisher, which: Q, campaign_ids: Iterable[int]) -> dict[int, Counter[str]]:
+    found: dict[int, Counter[str]] = {pk: Counter() for pk in campaign_ids}
+    rows = (
+        Lead.objects.filter(which, publisher=publisher)
+        .order_by()
+        .values_list("campaign_id", "status", "flag", "held")
+        .annotate(count=Count("*"))
+    )
+    for campaign_id, status, flag, held, count in rows:
+        # A test that somebody flagged is a test still.
+        found[campaign_id]["test" if status == Status.TEST else came_to(status, flag, held)] += count
     return found

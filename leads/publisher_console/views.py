@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections import Counter
-
 from django.contrib import admin
 from django.contrib.auth import logout
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from leads.admin.badges import badge, campaign_badge
 from leads.catalog import compiled_form
 from leads.form_schema import form_example
-from leads.models import Campaign, CampaignPublisher, Form, Lead, Publisher, Status
-from leads.publisher_console.results import WORDS, counts_of_today, latest_results
+from leads.models import Campaign, CampaignPublisher, Form, Publisher
+from leads.publisher_console.results import WORDS, counts_of_days, counts_of_today, latest_results, without_tests
 from leads.publisher_console.specification import form_inputs
 from leads.publisher_console.visitors import SESSION_KEY, Visitor, for_publishers, page_context
 from leads.publisher_links import link_opened
@@ -39,16 +34,16 @@ def campaigns(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         .prefetch_related("campaign__forms", "campaign__links")
         .order_by("-campaign_id")
     )
-    counts = _counts(publisher, [row.campaign_id for row in contracts])
+    counts = counts_of_days(publisher, [row.campaign_id for row in contracts], DAYS)
     today = counts_of_today(publisher, [row.campaign for row in contracts])
     rows = [
         {
             "campaign": row.campaign,
             "badge": _contract_badge(row),
             "open": row.active and row.campaign.status == Campaign.Status.ACTIVE,
-            "counts": counts.get(row.campaign_id, Counter()),
-            "total": sum(counts.get(row.campaign_id, Counter()).values()),
-            "today": _without_tests(today[row.campaign_id]),
+            "counts": counts[row.campaign_id],
+            "total": without_tests(counts[row.campaign_id]),
+            "today": without_tests(today[row.campaign_id]),
         }
         for row in contracts
     ]
@@ -90,7 +85,7 @@ def campaign(request: HttpRequest, visitor: Visitor, campaign_id: int) -> HttpRe
         "key_place": KEY_PLACE,
         "partner_key_place": PARTNER_KEY_PLACE,
         "today": [(word, today[name]) for name, (word, _) in WORDS.items()],
-        "total": _without_tests(today),
+        "total": without_tests(today),
         "results": latest_results(visitor.publisher, found, clear=visitor.may_change),
     }
     return TemplateResponse(request, "console/publisher/campaign.html", context)
@@ -157,26 +152,6 @@ def _contract(publisher: Publisher, campaign_id: int) -> CampaignPublisher:
 
 def _contract_badge(contract: CampaignPublisher) -> str:
     return campaign_badge(_without_reason(contract.campaign)) if contract.active else badge("Closed for you", "off")
-
-
-def _without_tests(counts: Counter[str]) -> int:
-    return sum(counts.values()) - counts["test"]
-
-
-def _counts(publisher: Publisher, campaign_ids: list[int]) -> dict[int, Counter[str]]:
-    """Campaign to its leads of the last days by status; tests are not counted."""
-    since = timezone.now() - dt.timedelta(days=DAYS)
-    rows = (
-        Lead.objects.filter(campaign__in=campaign_ids, created_at__gte=since, publisher=publisher)
-        .exclude(status=Status.TEST)
-        .order_by()
-        .values_list("campaign_id", "status")
-        .annotate(count=Count("*"))
-    )
-    found: dict[int, Counter[str]] = {}
-    for campaign_id, status, count in rows:
-        found.setdefault(campaign_id, Counter())[status] = count
-    return found
 
 
 def _without_reason(campaign: Campaign) -> Campaign:

@@ -15,6 +15,8 @@ from integrations.models import Delivery
 from integrations.processr import leads_process
 from integrations.webhooks.subscriptions import subscription_add
 from leads.models import Campaign, Flag, Lead, Publisher, PublisherLink, Subscription, User
+from leads.publisher_api.publisher import _result
+from leads.publisher_console.results import counts_of_today
 from leads.publisher_links import link_address, link_make
 from leads.status import FlagChange, leads_flag
 from tests.admin.pages import boxes, said, text
@@ -93,7 +95,7 @@ def test_results_come_with_reasons_and_the_day_s_counts_in_partners_words(
         {ids[0]: FlagChange(Flag.INVALID, "DUP", "Known to the client"), ids[1]: FlagChange(Flag.RETURNED, "LATE")}
     )
     Lead.objects.filter(pk=ids[2]).update(status="invalid", failed_jobs=["Duplicate: came before"])
-    Lead.objects.filter(pk=ids[3]).update(status="caution")
+    Lead.objects.filter(pk=ids[3]).update(status="caution", held="caution")
     assert results(pats, campaign) == [
         (ids[3], "pending", ""),
         (ids[2], "invalid", "Duplicate: came before"),
@@ -103,6 +105,36 @@ def test_results_come_with_reasons_and_the_day_s_counts_in_partners_words(
     context = pats.get(f"/publisher/campaigns/{campaign.pk}/").context
     assert dict(context["today"]) == {"Accepted": 0, "Rejected": 2, "Returned": 1, "Being checked": 1, "Test": 0}
     assert "caution" not in text(pats.get("/publisher/")).lower()
+
+
+def test_the_page_says_of_each_lead_what_the_publisher_api_says(
+    pats: Browser, campaign: Campaign, northbeam: Publisher, django_assert_num_queries: Any
+) -> None:
+    ids = [take_in(campaign, northbeam) for _ in range(5)]
+    leads_process()
+    states = [
+        {"status": "valid", "held": "cap_day"},
+        {"status": "caution", "held": ""},
+        {"status": "valid", "flag": "returned"},
+        {"status": "test"},
+        {"status": "valid"},
+    ]
+    for pk, state in zip(ids, states, strict=True):
+        Lead.objects.filter(pk=pk).update(**state)
+    found = {pk: word for pk, word, _ in results(pats, campaign)}
+    assert [found[pk] for pk in ids] == ["pending", "valid", "returned", "test", "valid"]
+    answers = [_result(northbeam.pk, pk, detail=False).status for pk in ids]
+    assert answers == [202, 200, 200, 200, 200]
+    [row] = pats.get("/publisher/").context["rows"]
+    assert (row["today"], row["total"]) == (4, 4), "tests are not counted"
+    assert row["counts"] == {"valid": 2, "returned": 1, "pending": 1, "test": 1}
+    page = pats.get(f"/publisher/campaigns/{campaign.pk}/").context
+    assert (page["total"], dict(page["today"])["Accepted"]) == (4, 2)
+    others = [
+        Campaign.objects.create(advertiser=campaign.advertiser, name=name, time_zone="Asia/Tokyo") for name in "ab"
+    ]
+    with django_assert_num_queries(1):
+        assert counts_of_today(northbeam, [campaign, *others])[campaign.pk]["valid"] == 2
 
 
 def test_a_publisher_sees_nothing_of_another_one(
