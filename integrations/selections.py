@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from integrations.models import Delivery
+from integrations.models import Delivery, VerdictState
 from leads.activity import ActivityError
 from leads.lead_search import LeadSearch
 from leads.models import Lead
@@ -17,6 +17,8 @@ from leads.models import Lead
 # Ticked rows are those of a page or a few; beyond this it is a search.
 MOST_IDS = 10_000
 MOST_DIGITS = 18
+JUDGED = "judged"
+JUDGED_VERDICTS = (VerdictState.VALID, VerdictState.INVALID, VerdictState.RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class LeadSelection:
 @dataclass(frozen=True, slots=True)
 class DeliverySelection:
     """Deliveries by ids, or all that match. `reason` is one of the reasons as shown, whole; `text` a delivery's id, its lead's
-    or the client's reference."""
+    or the client's reference; the verdict "judged" finds all that clients decided. `counted`: as figures count, no tests and
+    no messages of the portal's own."""
 
     ids: tuple[int, ...] = ()
     all_that_match: bool = False
@@ -66,6 +69,11 @@ class DeliverySelection:
     text: str = ""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
+    delivered_since: dt.datetime | None = None
+    delivered_until: dt.datetime | None = None
+    decided_since: dt.datetime | None = None
+    decided_until: dt.datetime | None = None
+    counted: bool = False
 
     def deliveries(self) -> QuerySet[Delivery]:
         if not self.all_that_match:
@@ -74,13 +82,21 @@ class DeliverySelection:
             "integration__campaign": self.campaign_id,
             "integration": self.integration_id,
             "state": self.state,
-            "verdict": self.verdict,
+            "verdict": self.verdict if self.verdict != JUDGED else "",
             "reason": self.reason,
             "kind": self.kind,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
+            "delivered_at__gte": self.delivered_since,
+            "delivered_at__lt": self.delivered_until,
+            "decided_at__gte": self.decided_since,
+            "decided_at__lt": self.decided_until,
         }
         found = Delivery.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
+        if self.verdict == JUDGED:
+            found = found.filter(verdict__in=JUDGED_VERDICTS)
+        if self.counted:
+            found = found.filter(test=False, integration__managed=False)
         text = self.text.strip()
         if not text:
             return found
@@ -125,5 +141,9 @@ def _plain(value: Any) -> Any:
 
 
 def _with_times(kept: Mapping[str, Any]) -> dict[str, Any]:
-    times = {name: dt.datetime.fromisoformat(kept[name]) for name in ("since", "until") if kept.get(name)}
+    times = {
+        name: dt.datetime.fromisoformat(value)
+        for name, value in kept.items()
+        if name.endswith(("since", "until")) and value
+    }
     return {**kept, **times}

@@ -12,8 +12,9 @@ from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from leads.callback_hash import hash_parsed, lead_hashes
-from leads.models import Lead
+from leads.models import Lead, Status
 
+NO_TESTS = "no_tests"
 # Names, telephones and parts of addresses are looked for by reading; no further back than this.
 NEWEST = 1_000_000
 _WHOLE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]{2,}")
@@ -32,6 +33,7 @@ class LeadSearch:
     publisher_id: int | None = None
     form_id: int | None = None
     status: str = ""
+    """A status, or NO_TESTS for all others than tests."""
     flag: str = ""
     """A flag, or "none" for those without."""
     reason_code: str = ""
@@ -48,13 +50,15 @@ class LeadSearch:
             "campaign": self.campaign_id,
             "publisher": self.publisher_id,
             "form": self.form_id,
-            "status": self.status,
+            "status": self.status if self.status != NO_TESTS else "",
             "reason_code": self.reason_code,
             "held": self.held,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
         }
         found = Lead.objects.filter(**{name: value for name, value in wanted.items() if value not in (None, "")})
+        if self.status == NO_TESTS:
+            found = found.filter(status__in=[each for each in Status if each != Status.TEST])
         if self.flag:
             found = found.filter(flag="" if self.flag == "none" else self.flag)
         if self.held:

@@ -22,8 +22,12 @@ from integrations.admin.bulk_forms import DELIVERY_ASKINGS
 from integrations.admin.causes import causes
 from integrations.admin.filters import (
     CauseFilter,
+    CountedFilter,
+    DecidedDays,
+    DeliveredDays,
     DeliveryVerdictFilter,
     KindFilter,
+    OfCampaignFilter,
     OfIntegrationFilter,
     StateFilter,
 )
@@ -53,11 +57,15 @@ class DeliveryAdmin(ModelAdmin):
     list_display_links = ("number",)
     list_filter = (
         StateFilter,
+        OfCampaignFilter,
         OfIntegrationFilter,
         DeliveryVerdictFilter,
         KindFilter,
         CauseFilter,
+        CountedFilter,
         ("created_at", AskedDays),
+        ("delivered_at", DeliveredDays),
+        ("decided_at", DecidedDays),
     )
     list_filter_submit = True
     list_select_related = ("integration__campaign", "lead")
@@ -103,9 +111,10 @@ class DeliveryAdmin(ModelAdmin):
         """All that the list is asked for in its address."""
         asked = request.GET
         since, until = days_between(asked, "created_at")
+        delivered, decided = days_between(asked, "delivered_at"), days_between(asked, "decided_at")
         return DeliverySelection(
             all_that_match=True,
-            campaign_id=number(asked.get("campaign")),
+            campaign_id=number(asked.get(OfCampaignFilter.parameter_name)),
             integration_id=number(asked.get("integration__id__exact")),
             state=asked.get("state__exact", ""),
             verdict=asked.get("verdict__exact", ""),
@@ -114,6 +123,11 @@ class DeliveryAdmin(ModelAdmin):
             text=asked.get("q", ""),
             since=since,
             until=until,
+            delivered_since=delivered[0],
+            delivered_until=delivered[1],
+            decided_since=decided[0],
+            decided_until=decided[1],
+            counted=bool(asked.get(CountedFilter.parameter_name)),
         )
 
     def get_search_results(

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 
 from integrations.judging.arranging import job_tab
 from integrations.models import Delivery, DeliveryState, Integration, Job, VerdictState
+from integrations.selections import JUDGED
 from leads.admin.badges import short
-from leads.admin.filters import Asked, number
+from leads.admin.filters import Asked, AskedDays, CampaignFilter, number
 
 NOT_SENT = "none"
 
@@ -78,6 +79,25 @@ class StateFilter(Asked):
 class DeliveryVerdictFilter(VerdictFilter):
     parameter_name = "verdict__exact"
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [*super().lookups(request, model_admin), (JUDGED, "Decided: valid, invalid or returned")]
+
+
+class OfCampaignFilter(CampaignFilter):
+    """The campaign whose integration a delivery is of."""
+
+    parameter_name = "campaign"
+
+
+class CountedFilter(Asked):
+    """What the figures of home and overview count."""
+
+    title = "counted"
+    parameter_name = "counted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [("1", "To clients, without tests")]
+
 
 class CauseFilter(Asked):
     """One of the reasons that stand above the list; picked there, taken away here."""
@@ -96,3 +116,11 @@ class KindFilter(Asked):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         return Delivery.Kind.choices
+
+
+class DeliveredDays(AskedDays):
+    words = "delivered"
+
+
+class DecidedDays(AskedDays):
+    words = "decided"

@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations.admin.filters import CountedFilter, OfCampaignFilter
 from integrations.admin.tallies import (
     DAYS,
     Verdicts,
@@ -19,8 +20,10 @@ from integrations.admin.tallies import (
     waits_by_day,
 )
 from integrations.models import Integration
+from integrations.selections import JUDGED
 from leads.admin.badges import STATUS_TONES
 from leads.admin.charts import Chart, Figure, Series, Share, figure, last_days, share_figure
+from leads.lead_search import NO_TESTS
 from leads.models import Status
 
 SHARES = 12
@@ -69,7 +72,7 @@ def overview(campaign_id: int | None = None, *, integrations: Sequence[Integrati
                 empty="Nothing was delivered in these 14 days.",
             ),
         ],
-        "shares": _shares(decided, integrations),
+        "shares": _shares(days[0], decided, integrations),
     }
 
 
@@ -91,11 +94,10 @@ def _figures(
     }
     since = f"created_at_from={week[0]:%Y-%m-%d}" + (f"&campaign__id__exact={campaign_id}" if campaign_id else "")
     lead_list = reverse("admin:leads_lead_changelist")
-    sent = f"{reverse('admin:integrations_delivery_changelist')}?state__exact=delivered"
-    if campaign_id:
-        sent += f"&integration__campaign__id__exact={campaign_id}"
+    sent = f"{_deliveries(campaign_id)}&delivered_at_from={week[0]:%Y-%m-%d}"
+    decided_since = f"decided_at_from={week[0]:%Y-%m-%d}"
     return [
-        figure("Leads received", sum(came[7:]), sum(came[:7]), f"{lead_list}?{since}"),
+        figure("Leads received", sum(came[7:]), sum(came[:7]), f"{lead_list}?status__exact={NO_TESTS}&{since}"),
         share_figure("Judged valid", judged["week"], judged["before"], f"{lead_list}?status__exact=valid&{since}"),
         figure(
             "Delivered",
@@ -107,12 +109,18 @@ def _figures(
             "Valid for the clients",
             decided.between(week[0], week[-1]),
             decided.between(before[0], before[-1]),
-            f"{reverse('admin:integrations_statusupdate_changelist')}?verdict__exact=valid",
+            f"{_deliveries(campaign_id)}&verdict__exact=valid&{decided_since}",
         ),
     ]
 
 
-def _shares(decided: Verdicts, integrations: Sequence[Integration] | None) -> list[Share]:
+def _deliveries(campaign_id: int | None = None) -> str:
+    """The list of what figures count."""
+    address = f"{reverse('admin:integrations_delivery_changelist')}?{CountedFilter.parameter_name}=1"
+    return f"{address}&{OfCampaignFilter.parameter_name}={campaign_id}" if campaign_id else address
+
+
+def _shares(since: dt.date, decided: Verdicts, integrations: Sequence[Integration] | None) -> list[Share]:
     """The share of valid leads by integration, those with the most verdicts first."""
     totals = {pk: states.total() for pk, states in decided.by_integration.items()}
     shown = sorted(totals, key=lambda pk: -totals[pk])[:SHARES]
@@ -128,7 +136,7 @@ def _shares(decided: Verdicts, integrations: Sequence[Integration] | None) -> li
             names[pk][0],
             decided.by_integration[pk]["valid"],
             totals[pk],
-            link=f"{reverse('admin:integrations_delivery_changelist')}?integration__id__exact={pk}",
+            link=f"{_deliveries()}&integration__id__exact={pk}&verdict__exact={JUDGED}&decided_at_from={since:%Y-%m-%d}",
             note=names[pk][1],
         )
         for pk in shown

@@ -13,12 +13,12 @@ from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, S
 from django.utils import timezone
 
 from integrations.models import Delivery, DeliveryState, Integration, StatusUpdate, VerdictState
+from integrations.selections import JUDGED_VERDICTS
 from leads.models import Campaign, Lead
 
 DAYS = 14
 # Times are the medians of a sample of about so many: reading each lead of 14 days would take longer than it tells.
 SAMPLE = 1_000
-JUDGED = (VerdictState.VALID, VerdictState.INVALID, VerdictState.RETURNED)
 
 
 class Day(Func):
@@ -114,7 +114,7 @@ def verdicts(since: dt.date, campaign_id: int | None = None) -> Verdicts:
         .annotate(count=Count("*"))
     )
     for integration_id, day, verdict, count in rows:
-        if verdict in JUDGED:
+        if verdict in JUDGED_VERDICTS:
             found.by_day[day, verdict] += count
             found.by_integration[integration_id][verdict] += count
     return found
@@ -160,10 +160,15 @@ class JobNumbers:
     """What an integration has done and what waits for it."""
 
     delivered_today: int = 0
-    waiting: int = 0
+    queued: int = 0
+    held: int = 0
     valid: int = 0
     judged: int = 0
     last_verdict: dt.datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self.queued + self.held
 
 
 def job_numbers(integration_ids: Collection[int]) -> Mapping[int, JobNumbers]:
@@ -174,12 +179,13 @@ def job_numbers(integration_ids: Collection[int]) -> Mapping[int, JobNumbers]:
     for pk, count in _counted(of_them.filter(delivered_at__gte=midnight(today), test=False)):
         found[pk].delivered_today = count
     for pk, count in _counted(of_them.filter(state=DeliveryState.QUEUED)):
-        found[pk].waiting += count
+        found[pk].queued = count
     for pk, count in _counted(of_them.filter(state=DeliveryState.HELD)):
-        found[pk].waiting += count
+        found[pk].held = count
     decided = of_them.filter(decided_at__gte=midnight(today - dt.timedelta(days=DAYS - 1)), test=False)
     shares = decided.values_list("integration_id").annotate(
-        valid=Count("pk", filter=Q(verdict=VerdictState.VALID)), judged=Count("pk", filter=Q(verdict__in=JUDGED))
+        valid=Count("pk", filter=Q(verdict=VerdictState.VALID)),
+        judged=Count("pk", filter=Q(verdict__in=JUDGED_VERDICTS)),
     )
     for pk, valid, judged in shares:
         found[pk].valid, found[pk].judged = valid, judged

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from leads.lead_search import LeadSearch
+from leads.lead_search import NO_TESTS, LeadSearch
 from leads.models import Campaign, Flag, Held, Publisher, ReasonCode, Status
 from leads.skin import DropdownFilter, RangeDateFilter
 
@@ -19,11 +19,13 @@ REASON_CODES_OFFERED = 500
 
 
 class DaysFilter(RangeDateFilter):  # type: ignore[misc]
-    """From one day to another, both of them whole days of the console's time zone."""
+    """From one day to another, both of them whole days of the console's time zone; `words` say which moment is meant."""
+
+    words = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = "day"
+        self.title = f"day {self.words}".strip()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         since, until = days_between(self.used_parameters, self.parameter_name)
@@ -94,7 +96,7 @@ class AskedDays(DaysFilter):
         since, until = days_between(self.used_parameters, self.parameter_name)
         parts = [f"from {since:%-d %b %Y}"] if since else []
         parts += [f"to {until - dt.timedelta(days=1):%-d %b %Y}"] if until else []
-        return " ".join(parts).capitalize()
+        return " ".join([*([self.words] if parts and self.words else []), *parts]).capitalize()
 
     def names(self) -> list[str]:
         return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
@@ -137,7 +139,7 @@ class StatusFilter(Asked):
     parameter_name = "status__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        return Status.choices
+        return [*Status.choices, (NO_TESTS, "All but tests")]
 
 
 class HeldFilter(Asked):

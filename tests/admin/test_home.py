@@ -51,6 +51,64 @@ def test_deliveries_that_wait_are_sentences_by_integration_and_cause_with_a_butt
     assert browser_client.get(held).context["cl"].result_count == 3
 
 
+def test_every_figure_leads_to_as_many_rows_as_it_says(
+    browser_client: Client,
+    lead_make: Callable[..., Lead],
+    delivery_make: Callable[..., Delivery],
+    switched_on: Integration,
+    campaign: Campaign,
+) -> None:
+    now = timezone.now()
+    old = now - dt.timedelta(days=9)
+    other = Campaign.objects.create(advertiser=campaign.advertiser, name="Autumn webinar")
+    elsewhere = Integration.objects.create(campaign=other, name="Northwind", connector="convertr_connect", state="on")
+    own = Integration.objects.create(campaign=campaign, name="Told", connector="webhook", managed=True)
+
+    def made(
+        verdict: str = "", at: dt.datetime = now, integration: Integration = switched_on, test: bool = False
+    ) -> None:
+        lead = lead_make(campaign=integration.campaign)
+        delivery = delivery_make(lead, state="delivered", delivered_at=at, integration=integration, test=test)
+        Delivery.objects.filter(pk=delivery.pk).update(verdict=verdict, decided_at=at if verdict else None)
+
+    for verdict in ("valid", "valid", "invalid", ""):
+        made(verdict)
+    made("valid", at=old)
+    made("valid", test=True)
+    made("valid", integration=elsewhere)
+    made("", integration=own)
+    for state in ("queued", "held", "held"):
+        delivery_make(lead_make(), state=state)
+    for more in ({"status": "test"}, {"status": "invalid"}, {"created_at": old}):
+        lead_make(**more)
+
+    def rows(link: str) -> int:
+        answer = browser_client.get(link)
+        assert answer.status_code == 200, link
+        return int(answer.context["cl"].result_count)
+
+    pages = {f"/admin/leads/campaign/{campaign.pk}/change/": (10, 9, 4, 2), "/admin/": (11, 10, 5, 3)}
+    for page, (leads, valid, delivered, valid_for_clients) in pages.items():
+        context = browser_client.get(page).context
+        found = {figure.label: (figure.number, rows(figure.link)) for figure in context["figures"]}
+        assert found == {
+            "Leads received": (f"{leads + 1}", leads + 1),
+            "Judged valid": (f"{round(100 * (valid + 1) / (leads + 1))} %", valid + 1),
+            "Delivered": (f"{delivered}", delivered),
+            "Valid for the clients": (
+                f"{round(100 * valid_for_clients / (valid_for_clients + 1))} %",
+                valid_for_clients,
+            ),
+        }
+        for share in context["shares"]:
+            assert rows(share.link) == share.whole, share
+    shown = text(browser_client.get(f"/admin/leads/campaign/{campaign.pk}/processr/"))
+    for state, count in (("queued", 1), ("held", 2)):
+        link = f"/admin/integrations/delivery/?integration__id__exact={switched_on.pk}&state__exact={state}"
+        assert f'href="{link.replace("&", "&amp;")}">{count}</a>' in shown
+        assert rows(link) == count
+
+
 def test_integrations_that_stopped_drifted_fail_or_are_not_set_up_are_named_with_what_to_do(
     browser_client: Client,
     campaign: Campaign,
