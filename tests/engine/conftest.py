@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
+from integrations import flows
 from integrations.delivery import integration_switch
 from integrations.discovery import integration_discover
 from integrations.mapping import mapping_compiled
@@ -30,9 +31,10 @@ def client(settings: LazySettings) -> Iterator[Client]:
 
 
 @pytest.fixture(autouse=True)
-def no_mapping_of_another_test() -> None:
-    """Rolled back tests use the same ids again; a portal never does."""
+def nothing_known_of_another_test() -> None:
+    """Rolled back tests use the same ids again, and clients of tests the same ports; a portal never does."""
     mapping_compiled.cache_clear()
+    flows._tokens.clear()
 
 
 @pytest.fixture

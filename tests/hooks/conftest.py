@@ -12,10 +12,10 @@ from integrations.webhooks.subscriptions import subscription_add
 from leads.models import Campaign, Happening, Subscription
 from leads.outbox import outbox_forget
 from tests.engine.client import Client
-from tests.engine.conftest import campaign, client, integration, lead, no_mapping_of_another_test
+from tests.engine.conftest import campaign, client, integration, lead, nothing_known_of_another_test
 from tests.engine.test_webhooks import Receiver
 
-__all__ = ["campaign", "client", "integration", "lead", "no_mapping_of_another_test"]
+__all__ = ["campaign", "client", "integration", "lead", "nothing_known_of_another_test"]
 
 
 @pytest.fixture(autouse=True)
