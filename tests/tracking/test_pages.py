@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from integrations.models import Delivery
-from leads.models import Source, User
+from leads.database import uuid7
+from leads.models import Event, Source, User
 from tests.tracking.conftest import said
 from tests.tracking.test_routing import convertro, destination
 
@@ -170,3 +175,16 @@ def test_a_campaign_without_a_source_says_where_to_add_one(manager: Client, sour
     source.delete()
     text = manager.get(f"/admin/leads/campaign/{campaign_id}/tracking/?tab=website").content.decode()
     assert "no source yet" in text
+
+
+def test_the_tab_says_when_a_source_s_newest_event_came_without_reading_the_others(
+    manager: Client, source: Source
+) -> None:
+    now = timezone.now()
+    for days in (0, 2):
+        at = now - dt.timedelta(days=days)
+        Event.objects.create(key=uuid7(), source=source, type="track", timestamp=at, received_at=at)
+    with CaptureQueriesContext(connection) as queries:
+        [row] = manager.get(f"/admin/leads/campaign/{source.campaign_id}/sources/").context["rows"]
+    assert row["latest"] == now - dt.timedelta(days=2), "the newest is the one with the last id"
+    assert not any("MAX(" in query["sql"] for query in queries)
