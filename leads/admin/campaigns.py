@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,6 +18,7 @@ from django.utils.safestring import SafeString
 from leads.access import api_keys_good
 from leads.admin.audiences import audiences_tab
 from leads.admin.badges import badge, campaign_badge, flag_badge, moment, status_badge
+from leads.admin.flagging import counted
 from leads.admin.keys import keys_page, keys_summary
 from leads.admin.lead_events import lead_events_save
 from leads.admin.leads import lead_person, masked_person
@@ -47,8 +49,33 @@ class PublisherInline(TabularInline):  # type: ignore[misc]
     fields = ("publisher", "active")
 
 
+class LinksFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """A link that leads came through is removed only by who has seen how many of them lose it."""
+
+    def clean(self) -> None:
+        super().clean()
+        gone = [form.instance for form in self.initial_forms if form.cleaned_data.get("DELETE")]
+        counts = {
+            link: count for link in gone if (count := Lead.objects.filter(campaign=link.campaign_id, link=link).count())
+        }
+        seen = ",".join(f"{link.pk}:{count}" for link, count in counts.items())
+        if not counts or self.data.get("links_lost") == seen:
+            return
+        said = ", ".join(f"“{link.name}” ({counted(count, 'lead')})" for link, count in counts.items())
+        raise ValidationError(
+            format_html(
+                "Leads came through {}, and would not say so any more: not in lists, exports and mappings. To take no "
+                "further leads through it, tell your publishers; to remove it all the same, tick this and save again. "
+                '<label class="pt-choice"><input type="checkbox" name="links_lost" value="{}"> '
+                "<span>Yes, remove it</span></label>",
+                said, seen,
+            )
+        )  # fmt: skip
+
+
 class LinkInline(TabularInline):  # type: ignore[misc]
     model = Link
+    formset = LinksFormSet
     extra = 0
     hide_title = True
     verbose_name_plural = "links (optional): the channels leads come through"

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from integrations.admin.tallies import in_trouble
 from integrations.models import Delivery, FieldMapping, Integration
-from leads.models import Advertiser, Campaign, Lead
+from leads.models import Advertiser, Campaign, Lead, Link
 from tests.admin.client_instance import API_KEY, ClientInstance
-from tests.admin.pages import said, text
+from tests.admin.pages import boxes, said, text
 
 READY = {"subdomain": "acme", "campaign_id": "204", "publisher_id": "31", "global_form": "77"}
 
@@ -276,3 +276,26 @@ def test_saving_the_settings_leads_back_to_the_campaign(browser_client: Client, 
     assert response["Location"] == _page(campaign, "change/")
     campaign.refresh_from_db()
     assert campaign.name == "Autumn webinar"
+
+
+def test_a_link_that_leads_came_through_is_removed_only_once_it_is_said_how_many_lose_it(
+    browser_client: Client, campaign: Campaign, lead_make: Callable[..., Lead]
+) -> None:
+    used, unused = (Link.objects.create(campaign=campaign, name=name) for name in ("Newsletter", "Banner"))
+    leads = [lead_make(link=used) for _ in range(2)]
+    where = f"/admin/leads/campaign/{campaign.pk}/settings/"
+    sent = {**boxes(browser_client.get(where), "campaign_form"), "forms": str(campaign.forms.get().pk)}
+    sent |= {"links-0-DELETE": "on", "links-1-DELETE": "on"}
+    asked = browser_client.post(where, sent)
+    assert asked.status_code == 200
+    assert "“Newsletter” (2 leads)" in text(asked)
+    assert Link.objects.count() == 2
+    # One more comes while it is read: what was agreed to is another number.
+    more = lead_make(link=used)
+    agreed = {**sent, "links_lost": f"{used.pk}:2"}
+    asked = browser_client.post(where, agreed)
+    assert "“Newsletter” (3 leads)" in text(asked)
+    assert f'name="links_lost" value="{used.pk}:3"' in text(asked)
+    assert browser_client.post(where, {**sent, "links_lost": f"{used.pk}:3"}).status_code == 302
+    assert not Link.objects.filter(pk__in=[used.pk, unused.pk]).exists()
+    assert Lead.objects.filter(pk__in=[*(lead.pk for lead in leads), more.pk], link=None).count() == 3
