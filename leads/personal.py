@@ -39,3 +39,8 @@ def json_without(value: Any, values: Iterable[str]) -> Any:
     if isinstance(value, list):
         return [json_without(each, values) for each in value]
     return value
+
+
+def tells_of_person(value: str) -> bool:
+    """Whether a value alone says who it is: an e-mail address, or as many digits as a telephone number has."""
+    return "@" in value or sum(map(str.isdigit, value)) > 6

@@ -14,6 +14,7 @@ from leads.models import ActivityItem, Held, Lead, LeadChange, LeadKey, OutboxEv
 from leads.personal import MASK as MASK
 from leads.personal import json_without as json_without
 from leads.personal import personal_values as personal_values
+from leads.personal import tells_of_person
 from leads.personal import without as without
 from leads.status import leads_note
 
@@ -106,7 +107,7 @@ def _kept_key(key: str | None) -> str | None:
 
 def _rows_erase(personal: Mapping[int, tuple[str, ...]]) -> None:
     """Rows of imports that failed and are kept to be mended may be of the same person: their e-mail or telephone says so."""
-    telling = {value.lower() for values in personal.values() for value in values if _tells(value)}
+    telling = {value.lower() for values in personal.values() for value in values if tells_of_person(value)}
     rows = ActivityItem.objects.filter(data__isnull=False).values_list("pk", "data")
     hit = [pk for pk, data in rows.iterator(1_000) if data and _is_of(data["cells"], telling)]
     update_rows(ActivityItem, ["id"], ["data"], [(pk, None) for pk in hit])
@@ -114,7 +115,3 @@ def _rows_erase(personal: Mapping[int, tuple[str, ...]]) -> None:
 
 def _is_of(cells: Iterable[str], telling: Collection[str]) -> bool:
     return any(cell.strip().lower() in telling for cell in cells)
-
-
-def _tells(value: str) -> bool:
-    return "@" in value or sum(map(str.isdigit, value)) > 6

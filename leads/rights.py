@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from leads.models import Field, FieldType
+from leads.personal import tells_of_person
 
 SEE = "leads.see_personal_data"
 EXPORT = "leads.export_lead"
@@ -41,6 +42,13 @@ def may_erase(user: Any) -> bool:
 def masked(value: str) -> str:
     """The first character and nothing else: enough to tell two people of a short list apart."""
     return f"{value[0]}{MASK}" if value.strip() else value
+
+
+def masked_contact(value: str) -> str:
+    """An e-mail address or a telephone number masked; any other text as it is."""
+    if not tells_of_person(value):
+        return value
+    return masked_email(value) if "@" in value else masked(value)
 
 
 def masked_email(value: str) -> str:

@@ -22,6 +22,7 @@ from integrations.kit.lists import CLIENTS, LIST_KINDS, ListKind, suppression_lo
 from integrations.models import ValueList, ValueListItem
 from integrations.value_lists.files import Entry, entries, last_of_each, rows_counted, value_problem
 from leads.database import insert_rows
+from leads.rights import masked_contact
 from leads.tables import csv_line, layout_detect, table_rows
 
 BATCH = 5_000
@@ -74,14 +75,18 @@ def list_import(
     return came
 
 
-def list_export(value_list: ValueList) -> Iterator[str]:
-    """A list as CSV in pieces: its keys in normal form (of a suppression list: hashes), and what they stand for."""
+def list_export(value_list: ValueList, *, masked: bool = False) -> Iterator[str]:
+    """A list as CSV in pieces: its keys in normal form (of a suppression list: hashes), and what they stand for.
+
+    `masked` for who may see no personal data: addresses and telephone numbers are.
+    """
     kind = list_kind(value_list)
     yield csv_line(
         ["key", "value"] if kind.has_value else [{"domains": "domain", "suppression": "hash"}.get(kind.name, "value")]
     )
     for key, value in list_items(value_list).order_by("key").values_list("key", "value").iterator(2_000):
-        yield csv_line([key, value] if kind.has_value else [key])
+        cells = [key, value] if kind.has_value else [key]
+        yield csv_line([masked_contact(cell) for cell in cells] if masked and not kind.hashed else cells)
 
 
 def list_items(value_list: ValueList) -> Any:

@@ -156,3 +156,25 @@ def test_a_viewer_reads_lists_and_fills_none(client: Client, regions: ValueList)
     assert "Fill it from a file" not in shown
     assert client.post(_page(regions), {"action": "add", "text": "x"}).status_code == 403
     assert client.get(f"{LISTS}add/").status_code == 403
+
+
+def test_a_viewer_reads_no_address_and_no_telephone_number_of_a_plain_list(
+    browser_client: Client, client: Client
+) -> None:
+    blocked = ValueList.objects.create(name="Blocked", kind="values")
+    for value in ("ada@example.test", "+44 7123 456789", "Germany"):
+        list_add(blocked, value)
+    page, export = f"{LISTS}{blocked.pk}/change/", f"{LISTS}{blocked.pk}/export/"
+    assert "ada@example.test" in text(browser_client.get(page))
+    vera = User.objects.create_user("vera", password="a-long-password-1", is_staff=True)
+    vera.groups.add(Group.objects.get(name="Viewer"))
+    viewer = Client()
+    viewer.force_login(vera)
+    taken = b"".join(viewer.get(export).streaming_content).decode()  # type: ignore[attr-defined]
+    for shown in (text(viewer.get(page)), taken):
+        assert "ada@" not in shown
+        assert "7123" not in shown
+        assert "germany" in shown.lower()
+        assert "a•••@e•••.test" in shown
+    assert "a•••@e•••.test" not in text(viewer.get(page, {"q": "ada@ex"})), "letter by letter it can’t be guessed"
+    assert "a•••@e•••.test" in text(viewer.get(page, {"q": "ada@example.test"}))

@@ -22,7 +22,7 @@ from integrations.judging.problems import job_lists
 from integrations.judging.rule_mirrors import rule_of
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.lists import LIST_KINDS
-from integrations.models import ClientRule, Job, ValueList
+from integrations.models import ClientRule, Job, ValueList, ValueListItem
 from integrations.value_lists.filling import list_import_start
 from integrations.value_lists.lists import (
     ListError,
@@ -38,6 +38,8 @@ from leads.admin.filters import number
 from leads.admin.flagging import counted
 from leads.database import uuid7
 from leads.history import Change, changed, record
+from leads.personal import tells_of_person
+from leads.rights import masked_contact, may_see_personal_data
 from leads.skin import ChoicesDropdownFilter, ModelAdmin, Select, TextInput
 from leads.tables import Unreadable
 
@@ -181,7 +183,7 @@ class ValueListAdmin(ModelAdmin):
             "title": row.name,
             "row": row,
             "kind": kind,
-            "items": list_find(row, text, SHOWN),
+            "items": _found(row, text, clear=may_see_personal_data(request.user)),
             "q": text,
             "most": SHOWN,
             "files": files,
@@ -196,8 +198,10 @@ class ValueListAdmin(ModelAdmin):
     def export_view(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """All of it as CSV, made while it is downloaded."""
         row = self._list(request, object_id)
-        record(request.user, row, f"Exported: {counted(row.count, 'value')}.")
-        response = StreamingHttpResponse(list_export(row), content_type="text/csv; charset=utf-8")
+        masked = not may_see_personal_data(request.user)
+        how = ", addresses and telephone numbers masked" if masked and not list_kind(row).hashed else ""
+        record(request.user, row, f"Exported: {counted(row.count, 'value')}{how}.")
+        response = StreamingHttpResponse(list_export(row, masked=masked), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{slugify(row.name) or "list"}.csv"'
         return response
 
@@ -256,6 +260,22 @@ class ValueListAdmin(ModelAdmin):
                 return
             record(request.user, row, f"{counted(removed, 'value')} removed.")
             messages.success(request, f"{counted(removed, 'value')} removed.")
+
+
+def _found(row: ValueList, text: str, *, clear: bool) -> list[ValueListItem]:
+    """What is shown of a list. Who may see no personal data finds an address by the whole of it alone, and reads it masked."""
+    items = list_find(row, text, SHOWN)
+    kind = list_kind(row)
+    if clear or kind.hashed:
+        return items
+    sought = kind.key(text) if text.strip() else ""
+    shown = []
+    for item in items:
+        if sought and tells_of_person(item.key) and item.key != sought:
+            continue
+        item.key, item.value = masked_contact(item.key), masked_contact(item.value)
+        shown.append(item)
+    return shown
 
 
 def uses_of_lists() -> Mapping[int, list[Job]]:
