@@ -96,7 +96,8 @@ class AskedDays(DaysFilter):
         since, until = days_between(self.used_parameters, self.parameter_name)
         parts = [f"from {since:%-d %b %Y}"] if since else []
         parts += [f"to {until - dt.timedelta(days=1):%-d %b %Y}"] if until else []
-        return " ".join([*([self.words] if parts and self.words else []), *parts]).capitalize()
+        words = " ".join([*([self.words] if parts and self.words else []), *parts])
+        return words[:1].upper() + words[1:]
 
     def names(self) -> list[str]:
         return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
