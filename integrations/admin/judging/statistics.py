@@ -60,6 +60,8 @@ def judgements_page(model_admin: Any, request: HttpRequest, campaign: Campaign) 
         "publishers": publishers.items(),
         "by_job": _shares(by_job, {pk: job.name for pk, job in jobs.items()}, "job", here),
         "by_publisher": _shares(by_publisher, publishers, "publisher", here),
+        # A lead that meets five jobs counts five times.
+        "publisher_note": "" if job_id else "judgements of all jobs, not leads",
         "reasons": [
             (jobs[pk].name, reason, count, _leads(campaign, pk)) for pk, reason, count in reasons if pk in jobs
         ],
