@@ -14,8 +14,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
-from integrations.judging.job_sets import JobSet, JobSpec, KeyWriter, job_compile, job_spec, reaches
+from integrations.judging.job_sets import JobSet, KeyWriter, job_spec, reaches
 from integrations.judging.lead_keys import keys_of, keys_write, kind_named, may_count, questions_kept
+from integrations.judging.steps import JobSpec, job_compile
 from integrations.judging.weighing import job_lead
 from integrations.kit.jobs import JobLead, PostsBefore, SeenBefore
 from integrations.models import Job, KeyBuild

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import F
 
-from integrations.judging.job_sets import job_compile, job_reads
 from integrations.judging.rule_mirrors import rule_of
+from integrations.judging.steps import job_compile, job_reads
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.jobs import Enriching, JobKind
 from integrations.models import ClientRule, Job, ValueList

@@ -9,10 +9,11 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from integrations.judging.job_sets import GroupSpec, JobSet, JobSpec, group_specs, job_set_compile, job_specs
+from integrations.judging.job_sets import JobSet, group_specs, job_set_compile, job_specs
 from integrations.judging.judgements import leads_to_judge
 from integrations.judging.key_builds import job_reach
 from integrations.judging.lead_keys import kind_named
+from integrations.judging.steps import GroupSpec, JobSpec
 from integrations.judging.weighing import Judged, leads_weigh
 from integrations.models import KeyBuild
 from leads.models import Campaign, Lead, LeadChange, Status

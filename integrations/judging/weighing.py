@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from integrations.judging.answers import Asked, Neighbours, answers_find, questions_lock
-from integrations.judging.job_sets import OUR_FAULT, JobSet, ReadyJob, Step
+from integrations.judging.job_sets import JobSet
 from integrations.judging.lead_keys import GOOD, KeyRow, keys_of, may_count, questions_kept, spaces_kept
+from integrations.judging.steps import OUR_FAULT, ReadyJob, Step
 from integrations.kit.jobs import CannotJudge, Enriching, Failed, JobLead, PostsBefore, QualityCheck, SeenBefore
 from leads.models import Held, Lead
 from leads.models.lead import Status

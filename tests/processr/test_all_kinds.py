@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from integrations import jobs as jobs_package
-from integrations.judging.job_sets import OUR_FAULT, campaign_inputs
+from integrations.judging.job_sets import campaign_inputs
+from integrations.judging.steps import OUR_FAULT
 from integrations.kit.job_registry import job_kinds
 from integrations.kit.job_replay import job_cases
 from integrations.kit.lists import SUPPRESSION, VALUES

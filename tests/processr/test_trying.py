@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from integrations.judging.job_sets import JobSpec, job_spec
+from integrations.judging.job_sets import job_spec
+from integrations.judging.steps import JobSpec
 from integrations.judging.trying import jobs_try, leads_preview
 from integrations.models import JobTally
 from leads.models import Campaign, Lead, LeadChange, LeadKey

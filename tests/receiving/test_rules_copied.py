@@ -18,7 +18,7 @@ from integrations.judging.client_rules import (
     client_rules_look,
     client_rules_offered,
 )
-from integrations.judging.job_sets import job_compile
+from integrations.judging.steps import job_compile
 from integrations.kit.contract import ConnectorError
 from integrations.kit.jobs import CannotJudge, JobLead, QualityCheck
 from integrations.kit.lists import CLIENTS, VALUES

@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from integrations.admin.judging.job_form import MOST_SCORE, JobForm
-from integrations.judging.job_sets import JobSpec, group_specs, job_compile, job_reads, job_spec, job_specs
+from integrations.judging.job_sets import group_specs, job_spec, job_specs
+from integrations.judging.steps import JobSpec, job_compile, job_reads
 from integrations.judging.trying import MOST_LEADS, Tried, jobs_try, leads_preview
 from integrations.kit.jobs import Enriching, JobManifest
 from leads.admin.badges import SHAPES, STATUS_TONES, badge, short
