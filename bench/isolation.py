@@ -11,8 +11,8 @@ from bench.rig import MISFITS, Bench
 
 WELL_BEHAVED = 4
 MANNERS = ("hang", "fail", "garbage")
-# Each campaign gets one every so often: 20 a second for the well-behaved four, so that the cores have room for all seven.
-EVERY_MS = 200.0
+# Each campaign gets one every so often: 40 a second for the well-behaved four.
+EVERY_MS = 100.0
 SHARE = 0.95
 
 
