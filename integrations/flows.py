@@ -18,7 +18,7 @@ from django.conf import settings
 
 from integrations.kit.contract import Call, Connector, Flow, NoAnswer, Request, Response, Token
 from integrations.kit.flow import run
-from integrations.kit.http import send_once
+from integrations.kit.single_calls import send_once
 from integrations.models import RemoteToken
 from leads import clock
 

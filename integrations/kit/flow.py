@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, MutableSequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from integrations.kit import http
+from integrations.kit import single_calls
 from integrations.kit.contract import ConnectorError, Flow, NoAnswer, Request, Response
 from integrations.kit.redaction import redact_request, redact_response
 
@@ -32,7 +32,7 @@ class Exchange:
 
 
 class Sends(Protocol):
-    """What the async driver needs of a session: http.Session, or the engine's own around it."""
+    """What the async driver needs of a session: kit.http.Session, or the engine's own around it."""
 
     async def send(self, request: Request) -> Response: ...
 
@@ -126,4 +126,6 @@ def run_sync(
     private_hosts: Collection[str] = (),
 ) -> T:
     """Run a flow with single calls (checks, options, discovery, commands); each may take `timeout_s` in all."""
-    return run(flow, lambda request: http.send_once(request, timeout_s=timeout_s, private_hosts=private_hosts), log)
+    return run(
+        flow, lambda request: single_calls.send_once(request, timeout_s=timeout_s, private_hosts=private_hosts), log
+    )

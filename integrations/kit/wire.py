@@ -1,9 +1,10 @@
-"""A request as it goes out and an answer as it is taken in, the same for both clients of kit/http.py."""
+"""A request as it goes out and an answer as it is taken in, the same for both clients (kit/http.py, kit/single_calls.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from urllib.parse import quote_plus, urlencode
 
 from integrations.kit.addresses import Destination, destination
 from integrations.kit.contract import NoAnswer, Request, Response
+from integrations.kit.silence import unreadable
 
 BODY_CAP = 256 * 1024
 USER_AGENT = "connect-portal"
+_VISIBLE = re.compile(r"[!-~]+\Z")
+_TARGET = re.compile(r"\A[A-Za-z]+://[^/?]*")
+_NAME = re.compile(r"[!#-'*+.^-z|~A-Z0-9-]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
         headers["Content-Type"] = "application/json"
     if request.bearer:
         headers["Authorization"] = f"Bearer {request.bearer}"
-    if any(not value.isprintable() or not value.isascii() for value in headers.values()):
+    if any(not value.isprintable() or not value.isascii() or not _is_name(name) for name, value in headers.items()):
         raise NoAnswer("A header of the request has characters that can't be sent.", sent=False)
     url = request.url
     if request.query:
@@ -50,9 +55,30 @@ def prepare(request: Request, private_hosts: Collection[str]) -> Prepared:
     return Prepared(request.method, url, headers, body, to)
 
 
+def written(prepared: Prepared) -> bytes:
+    """The request as one message of HTTP/1.1; NoAnswer(sent=False) where its address can't be written."""
+    # What comes after a # is for the caller alone.
+    url = prepared.url.partition("#")[0]
+    if not _VISIBLE.match(url):
+        raise unreadable()
+    target = _TARGET.sub("", url)
+    lines = [f"{prepared.method} {target if target[:1] == '/' else '/' + target} HTTP/1.1"]
+    lines.append(f"Host: {prepared.to.netloc}")
+    lines += [f"{name}: {value}" for name, value in prepared.headers.items()]
+    body = prepared.body or b""
+    if body or prepared.method not in ("GET", "HEAD"):
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body
+
+
 def json_body(value: Any) -> bytes:
     """Request.json as it goes out, byte for byte: what a connector signs."""
     return json.dumps(value).encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    return _NAME.match(name) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from integrations.kit import http
+from integrations.kit import http, single_calls
 from integrations.kit.contract import NoAnswer, Request, Response
 from integrations.kit.wire import BODY_CAP
 from tests.connectors.hostile import certificate, drips, floods, keeps_silent, says, server
@@ -32,7 +32,7 @@ def batch_send(request: Request, private_hosts: tuple[str, ...] = (), timeout_s:
 
 
 def single_send(request: Request, private_hosts: tuple[str, ...] = (), timeout_s: float = PATIENCE_S) -> Response:
-    return http.send_once(request, timeout_s=timeout_s, private_hosts=private_hosts)
+    return single_calls.send_once(request, timeout_s=timeout_s, private_hosts=private_hosts)
 
 
 @pytest.fixture(params=[batch_send, single_send], ids=["batch", "single"])
