@@ -21,10 +21,16 @@ def leads_on_the_wire(lead_ids: Collection[int]) -> set[int]:
     return {pk for pk, state in rows.values_list("lead_id", "state") if pk and state == DeliveryState.SENDING}
 
 
-def deliveries_erased(ids: Collection[int]) -> set[int]:
-    """Which of these deliveries are of what was erased: a worker that lost one may come back with what it had sent."""
+def deliveries_erased(ids: Collection[int]) -> dict[int, bool]:
+    """Of those of these deliveries that are still there: whether they are of what was erased.
+
+    A worker that lost one may come back with what it had sent.
+    """
     of_erased = Q(lead__erased_at__isnull=False) | Q(event__isnull=False, event__data={}) | Q(reason=ENDED)
-    return set(Delivery.objects.filter(of_erased, pk__in=ids).values_list("pk", flat=True))
+    found = Delivery.objects.filter(pk__in=ids)
+    return dict.fromkeys(found.values_list("pk", flat=True), False) | dict.fromkeys(
+        found.filter(of_erased).values_list("pk", flat=True), True
+    )
 
 
 def leads_left_over() -> Q:

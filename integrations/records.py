@@ -149,7 +149,12 @@ class Journal:
 
 
 def _attempts_kept(record: Record, written: Collection[int]) -> list[tuple[Any, ...]]:
-    """The attempts of a record; without their words where the delivery was lost to others and its lead or person erased."""
+    """The attempts of a record. Of what was lost to others: without their words where its lead or person was erased, and none
+    where the delivery itself is gone (the database does not look after that, see Attempt.delivery)."""
     lost = [row[0] for row in record.rows if row[0] not in written]
-    erased = deliveries_erased(lost) if lost else ()
-    return [(*row[:-2], "", []) if row[0] in erased else row for row in record.attempts]
+    there = deliveries_erased(lost) if lost else {}
+    return [
+        (*row[:-2], "", []) if there.get(row[0]) else row
+        for row in record.attempts
+        if row[0] in written or row[0] in there
+    ]

@@ -15,7 +15,7 @@ from leads.wake import BUSY_PAUSE_SECONDS
 logger = logging.getLogger(__name__)
 
 # How soon a stage that was told that more is to come looks again, and for how much longer than wake-ups are held back.
-LOOK_AGAIN_SECONDS, LONGER = 0.04, 1.2
+LOOK_AGAIN_SECONDS, LONGER = 0.03, 1.2
 
 
 class Stage:

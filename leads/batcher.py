@@ -1,4 +1,4 @@
-"""Writes what came together in one transaction, and answers each after the commit.
+"""Writes what came together at once, and answers each after the commit.
 
 A thread of its own owns the database connection. It takes whatever arrived while its last commit ran, without waiting for
 more: alone a row is written at once, under load hundreds share one commit.
@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from django.conf import settings
@@ -34,7 +35,9 @@ class Batcher(Generic[Row, Answer]):
     `size` says for how many a row counts, where one of them stands for several.
 
     `write` gets rows and returns as many answers in the same order; an answer that is an exception is raised for its row. It
-    runs inside a transaction and may be called again with the same rows, after a failure, so it must bear repetition.
+    may be called again with the same rows, after a failure, so it must bear repetition. It runs inside a transaction, but
+    where it is said to make its own: a single statement needs none around it, whose beginning and end are two more
+    questions to the database.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class Batcher(Generic[Row, Answer]):
         max_rows: int = 500,
         max_waiting: int | None = None,
         size: Callable[[Row], int] = lambda row: 1,
+        own_transaction: bool = False,
     ) -> None:
         self._name = name
         self._write = write
         self._size = size
+        self._own_transaction = own_transaction
         self._max_rows = max_rows
         self._max_waiting = settings.INTAKE_QUEUE_ROWS if max_waiting is None else max_waiting
         self._waiting: deque[_Waiter[Row, Answer]] = deque()
@@ -146,7 +151,7 @@ class Batcher(Generic[Row, Answer]):
         raise AssertionError("unreachable")
 
     def _commit(self, rows: Sequence[Row]) -> Sequence[Answer | Exception]:
-        with transaction.atomic():
+        with nullcontext() if self._own_transaction else transaction.atomic():
             answers = self._write(rows)
         if len(answers) != len(rows):
             raise RuntimeError(f"{self._name}: {len(answers)} answers to {len(rows)} rows")

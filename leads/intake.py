@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from django.db import IntegrityError, connection, transaction
@@ -100,15 +101,19 @@ def leads_insert(rows: Sequence[LeadRow]) -> list[Received | Exception]:
     """Write leads in one statement; return what became of each in the same order.
 
     A row whose idempotency key its publisher has used before is not written: its answer is the first lead, or KeyReused
-    if that lead was another one. The same goes for a row that was written by an earlier try of this batch.
+    if that lead was another one. The same goes for a row that was written by an earlier try of this batch. Where nobody wants
+    to be told it is a single statement, and makes no transaction of its own.
     """
-    written = insert_rows(Lead, COLUMNS, rows, on_conflict="DO NOTHING", returning=("id", "hash"))
-    ids = {_uuid(lead_hash): lead_id for lead_id, lead_hash in written}
+    wanted = bool(outbox_wanted(Happening.LEAD_CREATED))
+    with transaction.atomic(savepoint=False) if wanted else nullcontext():
+        written = insert_rows(Lead, COLUMNS, rows, on_conflict="DO NOTHING", returning=("id", "hash"))
+        ids = {_uuid(lead_hash): lead_id for lead_id, lead_hash in written}
+        if written and wanted:
+            _tell(rows, ids)
     repeats = [row for row in rows if row.hash not in ids]
     earlier = _earlier(repeats) if repeats else {}
     if written:
         wake(PROCESS_TASK)
-        _tell(rows, ids)
     return [Received(ids[row.hash], row.hash) if row.hash in ids else _first_answer(row, earlier) for row in rows]
 
 
@@ -178,7 +183,7 @@ def _first_answer(row: LeadRow, earlier: dict[object, tuple[Received, str]]) -> 
     return received if digest == row.body_digest else KeyReused()
 
 
-batcher: Batcher[LeadRow, Received] = Batcher("intake", leads_insert)
+batcher: Batcher[LeadRow, Received] = Batcher("intake", leads_insert, own_transaction=True)
 many: Batcher[LeadRow, Received] = Batcher("many", leads_copy)
 """For thousands that come in one call, written in the thread that has them."""
 

@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -26,6 +27,8 @@ SECRET_NAMES = frozenset(
         "mfa_code",
     ]
 )
+# One of these is in each of the names.
+_SECRET_WORDS = ("token", "key", "secret", "password", "mfa_")
 _KEPT_HEADERS = ("content-type", "retry-after", "location", "date", "x-request-id", "idempotency-key-honoured")
 _SECRET_IN_TEXT = re.compile(
     rf"""(["']?(?:{"|".join(SECRET_NAMES)}|secret)["']?\s*[:=]\s*["']?)((?:[^"'\\&\s,}}]|\\.)+)""", re.IGNORECASE
@@ -50,7 +53,7 @@ def mask(value: str) -> str:
 
 def redact_request(request: Request) -> dict[str, Any]:
     """Method, URL and headers without secrets, and the form in its order with personal values masked."""
-    hidden = SECRET_NAMES | request.secrets
+    hidden = _hidden(request.secrets)
     kept: dict[str, Any] = {"method": request.method, "url": _url(request, hidden)}
     headers = {name: mask(value) if _is_secret_header(name) else value for name, value in request.headers.items()}
     if request.bearer:
@@ -75,18 +78,19 @@ def redact_response(response: Response, request: Request) -> dict[str, Any]:
     sent = list(_sent_values(request))
     headers = {name: storable(response.headers[name][:300]) for name in _KEPT_HEADERS if name in response.headers}
     if "location" in headers:
-        headers["location"] = _without(_SECRET_IN_TEXT.sub(rf"\1{MASK}", headers["location"]), sent)
+        headers["location"] = _without(_without_secrets(headers["location"]), sent)
     if headers:
         kept["headers"] = headers
     # Masked before it is cut, so that no half value is left at the end.
     text = storable(response.body[: BODY_CHARS * 4].decode("utf-8", "replace"))[: BODY_CHARS * 2]
-    text = _without(_SECRET_IN_TEXT.sub(rf"\1{MASK}", text), sent)
+    text = _without(_without_secrets(text), sent)
     kept["body"] = text[:BODY_CHARS]
     if response.cut or len(text) > BODY_CHARS or len(response.body) > BODY_CHARS * 4:
         kept["cut"] = True
     return kept
 
 
+@lru_cache(maxsize=1024)
 def _is_secret_header(name: str) -> bool:
     lowered = name.lower()
     if lowered in ("authorization", "proxy-authorization", "cookie"):
@@ -94,14 +98,28 @@ def _is_secret_header(name: str) -> bool:
     return lowered.endswith(("-key", "-token", "-secret")) and lowered != "idempotency-key"
 
 
-def _url(request: Request, hidden: Collection[str]) -> str:
-    url, _, inline = request.url.partition("?")
-    pairs = [pair.partition("=") for pair in inline.split("&") if pair]
-    query = [f"{name}={MASK if name in hidden else value}" for name, _, value in pairs]
-    query += [
+@lru_cache(maxsize=1024)
+def _hidden(secrets: frozenset[str]) -> frozenset[str]:
+    return SECRET_NAMES | secrets
+
+
+def _url(request: Request, hidden: frozenset[str]) -> str:
+    url = _url_itself(request.url, hidden)
+    if not request.query:
+        return url
+    query = "&".join(
         f"{quote_plus(name)}={MASK if name in hidden else quote_plus(value, safe='/:', errors='replace')}"
         for name, value in request.query.items()
-    ]
+    )
+    return storable(url + ("&" if "?" in url else "?") + query)
+
+
+@lru_cache(maxsize=1024)
+def _url_itself(text: str, hidden: frozenset[str]) -> str:
+    """Most calls of an integration go to one address: it is looked through once."""
+    url, _, inline = text.partition("?")
+    pairs = [pair.partition("=") for pair in inline.split("&") if pair]
+    query = [f"{name}={MASK if name in hidden else value}" for name, _, value in pairs]
     return storable(_HASH_IN_PATH.sub(rf"\1{MASK}", url) + ("?" + "&".join(query) if query else ""))
 
 
@@ -142,6 +160,14 @@ def _texts(value: Any) -> Iterable[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _texts(each)
+
+
+def _without_secrets(text: str) -> str:
+    """`text` with the values of secrets masked, where it names any: to look for the words first costs a tenth."""
+    lowered = text.casefold()
+    if any(word in lowered for word in _SECRET_WORDS):
+        return _SECRET_IN_TEXT.sub(rf"\1{MASK}", text)
+    return text
 
 
 def _without(text: str, values: Iterable[str]) -> str:

@@ -33,9 +33,11 @@ class Delivery(models.Model):
     key = models.UUIDField(unique=True)
     integration = models.ForeignKey(Integration, models.CASCADE, related_name="deliveries", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    lead = models.ForeignKey(Lead, models.CASCADE, null=True, related_name="deliveries", db_index=False)
-    # Without a constraint in the database: it would lock the event's row for each delivery. Events are only removed by the
-    # purge, which removes their deliveries first.
+    # Lead and event without a constraint in the database: it would look for, and lock, their row for each delivery. Leads are
+    # never removed, only erased; events by the purge alone, which removes their deliveries first.
+    lead = models.ForeignKey(
+        Lead, models.CASCADE, null=True, related_name="deliveries", db_index=False, db_constraint=False
+    )
     event = models.ForeignKey(
         Event, models.CASCADE, null=True, related_name="deliveries", db_index=False, db_constraint=False
     )
@@ -121,7 +123,8 @@ class Delivery(models.Model):
 class Attempt(models.Model):
     """One try of a delivery: what was sent and what came back, redacted as it is written."""
 
-    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts")
+    # Without a constraint in the database, see Delivery.lead. Whoever removes deliveries locks them first, then removes these.
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts", db_constraint=False)
     number = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     took_ms = models.PositiveIntegerField(default=0, db_default=0)

@@ -170,7 +170,8 @@ def events_purge() -> int:
     with transaction.atomic():
         routing_locked(wait=True)
         persons = set(PersonEvent.objects.filter(event__in=ids).values_list("person_id", flat=True))
-        deliveries = list(Delivery.objects.filter(event__in=ids).values_list("pk", flat=True))
+        theirs = Delivery.objects.select_for_update(of=("self",)).filter(event__in=ids).order_by("pk")
+        deliveries = list(theirs.values_list("pk", flat=True))
         for start in range(0, len(deliveries), _CHUNK):
             part = deliveries[start : start + _CHUNK]
             Attempt.objects.filter(delivery__in=part).delete()

@@ -243,6 +243,8 @@ def _forget(subscription: Subscription, until: dt.datetime) -> None:
     if first is not None and first[1] < until:
         ids = [pk for pk, created_at in oldest[:_REMOVED_AT_ONCE] if created_at < until]
         with transaction.atomic():
+            there = Delivery.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+            ids = list(there.values_list("pk", flat=True))
             Attempt.objects.filter(delivery__in=ids).delete()
             Delivery.objects.filter(pk__in=ids).delete()
     elif subscription.removed_at is not None and not messages.exists():

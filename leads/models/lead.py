@@ -181,7 +181,8 @@ class LeadChange(models.Model):
         ERASED = "erased", "Personal data erased"
         RELEASED = "released", "Released"
 
-    lead = models.ForeignKey(Lead, models.CASCADE, related_name="changes")
+    # Without a constraint in the database: it would look for, and lock, the lead's row for each change. Leads are never removed.
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="changes", db_constraint=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     status = models.CharField(max_length=10, default="", db_default="", blank=True)
     flag = models.CharField(max_length=10, default="", db_default="", blank=True)

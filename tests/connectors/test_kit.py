@@ -16,7 +16,7 @@ from integrations.kit.answers import general_outcome, is_passing, plain_text, re
 from integrations.kit.contract import ConnectorError, Flow, NoAnswer, Request, Response
 from integrations.kit.flow import MAX_REQUESTS, Exchange, run, run_async, run_sync
 from integrations.kit.http import Session
-from integrations.kit.redaction import redact_request, redact_response
+from integrations.kit.redaction import _SECRET_WORDS, SECRET_NAMES, redact_request, redact_response
 from tests.connectors.hostile import keeps_silent, says, server
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
@@ -349,6 +349,11 @@ def test_json_is_kept_masked() -> None:
         Request("POST", "https://a.test", json={"email": "joe@a.test", "n": 3, "api_key": "k", "l": ["Joe"]})
     )
     assert kept["json"] == {"email": "j•••", "n": 3, "api_key": "•••", "l": ["J•••"]}
+
+
+@pytest.mark.parametrize("name", sorted(SECRET_NAMES))
+def test_every_name_of_a_secret_is_found_by_the_words_that_are_looked_for_first(name: str) -> None:
+    assert any(word in name for word in _SECRET_WORDS)
 
 
 @pytest.mark.parametrize(
