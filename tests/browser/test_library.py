@@ -257,6 +257,7 @@ def test_what_is_called_on_the_way_out_arrives(visit: Callable[..., Any], site: 
     ready(page)
     page.evaluate("for (let i = 0; i < 5; i++) analytics.track('Left', {i}); location.href = '/next'")
     until(page, lambda: len(site.sent("Left")) == 5, "what was called while leaving")
+    page.wait_for_url("**/next")
 
 
 def test_offline_reload_online_nothing_is_lost_and_nothing_comes_twice(visit: Callable[..., Any], site: Site) -> None:
