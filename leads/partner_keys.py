@@ -236,6 +236,13 @@ def key_end(key: PartnerKey) -> None:
     key.save(update_fields=["expires_at"])
 
 
+def key_end_by(maker: Partner, key: PartnerKey) -> None:
+    """End one of the keys that another sees. KeyProblem for a secret that is being replaced: whoever found it ends nobody's key."""
+    if maker.replaced:
+        raise KeyProblem("", "This secret is being replaced itself: end keys with the new one.")
+    key_end(key)
+
+
 def _outlives(maker: Partner, expires_at: dt.datetime | None) -> bool:
     return maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at)
 

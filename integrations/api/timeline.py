@@ -19,15 +19,13 @@ from leads.api.calls import partner_of
 from leads.api.lead_answers import lead_named
 from leads.api.problems import raised
 from leads.models import Lead, LeadChange
-from leads.models.lead import Via
+from leads.models.lead import OUTSIDE
 from leads.partner_keys import Partner
 
 _OF_DELIVERIES = ("delivery", "attempt", "verdict")
 KINDS = ["received", *LeadChange.Kind.values, *_OF_DELIVERIES]
 # What a publisher reads on its own pages as well. The rest says where a lead goes, or is written for colleagues.
 _OF_PUBLISHERS = (LeadChange.Kind.JUDGED, LeadChange.Kind.FLAGGED, LeadChange.Kind.APPENDED)
-# Whose names are no colleagues': clients', and those of systems that have a key.
-_OUTSIDE = (Via.CLIENT, Via.WEBHOOK, Via.API)
 
 
 class TimelineEntrySerializer(serializers.Serializer[Any]):
@@ -78,7 +76,7 @@ def _of_lead(lead: Lead, partner: Partner) -> Iterator[dict[str, Any]]:
     changes = lead.changes.all()
     of_publisher = partner.publisher_id is not None
     for change in changes.filter(kind__in=_OF_PUBLISHERS) if of_publisher else changes:
-        named = not of_publisher or change.via in _OUTSIDE
+        named = not of_publisher or change.via in OUTSIDE
         entry: dict[str, Any] = {
             "at": change.created_at,
             "kind": change.kind,

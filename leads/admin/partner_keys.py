@@ -52,6 +52,9 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_expires_at(self) -> dt.datetime | None:
         ends: dt.datetime | None = self.cleaned_data["expires_at"]
+        was: dt.datetime | None = self.instance.expires_at if self.instance.pk else None
+        if was is not None and was <= timezone.now() and "expires_at" in self.changed_data:
+            raise forms.ValidationError("This key has ended. Who has it may have been told so: make a new one instead.")
         # A key that has ended keeps its end when another box is changed.
         if ends is not None and ends <= timezone.now() and "expires_at" in self.changed_data:
             raise forms.ValidationError(

@@ -17,7 +17,7 @@ from leads.api.repeating import IDEMPOTENCY_KEY, done_once
 from leads.api.resources import Done, Rows, acting, given_in, listing, reading, together
 from leads.history import record_by_key
 from leads.models import PartnerKey
-from leads.partner_keys import SCOPES, KeyProblem, NewKey, Partner, key_end, key_issue_by, key_rotate_by
+from leads.partner_keys import SCOPES, KeyProblem, NewKey, Partner, key_end_by, key_issue_by, key_rotate_by
 
 TAG = "Keys"
 
@@ -84,7 +84,7 @@ def _rotate(partner: Partner, key: PartnerKey, given: Mapping[str, Any]) -> Done
 
 
 def _end(partner: Partner, key: PartnerKey, given: Mapping[str, Any]) -> Done:
-    key_end(key)
+    key_end_by(partner, key)
     return Done(None, "Taken away.")
 
 
@@ -138,7 +138,8 @@ KeyView = together(
         **_COMMON,
         operation="key_end",
         summary="End a key",
-        description="From now on it opens nothing. Ending one that has ended does no harm.",
+        description="From now on it opens nothing. Ending one that has ended does no harm. Refused (409) to a secret that is being "
+        "replaced itself.",
         method="DELETE",
         status=204,
     ),

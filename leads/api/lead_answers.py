@@ -16,7 +16,7 @@ class LeadLinksSerializer(serializers.Serializer[Any]):
 
 
 class LeadSerializer(serializers.Serializer[Any]):
-    """A lead, with what was typed."""
+    """A lead, with what was typed. Its context is the `partner` who reads it."""
 
     id = serializers.IntegerField()
     hash = serializers.CharField(source="hash.hex", help_text="32 hexadecimal digits that nobody can guess.")
@@ -36,12 +36,17 @@ class LeadSerializer(serializers.Serializer[Any]):
     flag = serializers.ChoiceField(choices=Flag.values, help_text="What was said of it since; empty: nothing.")
     reason_code = serializers.CharField()
     comment = serializers.CharField()
-    flagged_by = serializers.CharField()
+    flagged_by = serializers.SerializerMethodField(
+        help_text="Who said so. Empty for a publisher’s key, whose timeline names those that are no colleagues."
+    )
     flagged_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     processed_at = serializers.DateTimeField(allow_null=True, help_text="When it was judged; null: not yet.")
     erased_at = serializers.DateTimeField(allow_null=True, help_text="When its personal data was erased.")
     links = serializers.SerializerMethodField()
+
+    def get_flagged_by(self, lead: Lead) -> str:
+        return "" if self.context["partner"].publisher_id is not None else lead.flagged_by
 
     def get_links(self, lead: Lead) -> dict[str, str]:
         return lead_links(lead.hash.hex)

@@ -75,4 +75,6 @@ class LeadsView(APIView):
     )
     def get(self, request: Request) -> Response:
         page = page_of(request, leads_found(request), filters=list(LeadFilterSerializer().fields))
-        return Response(page.answered(LeadSerializer(page.rows, many=True).data))
+        return Response(
+            page.answered(LeadSerializer(page.rows, many=True, context={"partner": partner_of(request)}).data)
+        )

@@ -260,7 +260,7 @@ async def read(request: Request, partner: Partner) -> Response:
     if seconds and found.processed_at is None:
         await judgement(found.pk, seconds)
         found = await pool.quick(_lead, partner, request.params["lead"])
-    return Response(200, JSONRenderer().render(LeadSerializer(found).data), JSON)
+    return Response(200, JSONRenderer().render(LeadSerializer(found, context={"partner": partner}).data), JSON)
 
 
 def _lead(partner: Partner, named: str) -> Lead:

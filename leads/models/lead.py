@@ -169,6 +169,10 @@ class Lead(models.Model):
         return out and self.flag in (Flag.NONE, Flag.VALID) and self.billable is not False
 
 
+# Whose names are no colleagues': clients', and those of systems that have a key. A publisher reads no others.
+OUTSIDE = (Via.CLIENT, Via.WEBHOOK, Via.API)
+
+
 class LeadChange(models.Model):
     """One change of a lead: a judgement, a flag, appended data. Append-only."""
 

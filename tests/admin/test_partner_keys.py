@@ -95,6 +95,10 @@ def test_a_key_that_would_have_ended_already_is_refused_at_its_box(browser_clien
     ended = PartnerKey.objects.get()
     assert (ended.name, ended.scopes) == ("Old CRM", ["leads:read"])
     assert ended.expires_at is not None
+    for later in ({"expires_at_0": "2099-01-01", "expires_at_1": "12:00"}, {"expires_at_0": "", "expires_at_1": ""}):
+        revived = browser_client.post(where, {**boxes(browser_client.get(where), "partnerkey_form"), **later})
+        assert "This key has ended" in str(revived.context["adminform"].form.errors["expires_at"])
+    assert PartnerKey.objects.get().expires_at == ended.expires_at
 
 
 def test_a_viewer_sees_no_keys(client: Client, campaign: Campaign) -> None:

@@ -159,6 +159,7 @@ def test_a_secret_that_is_being_replaced_rotates_nothing_so_the_owner_s_new_one_
     new = Partner(server, partner.post(f"keys/{own}/rotate").json()["secret"])
     for key_id in (own, short):
         assert "new one" in problem(partner.post(f"keys/{key_id}/rotate"), 409, "conflict")["detail"]
+        assert "new one" in problem(partner.call("DELETE", f"keys/{key_id}"), 409, "conflict")["detail"]
     assert PartnerKey.objects.get(pk=own).earlier_prefix == partner.key[:16]
     assert new.post(f"keys/{own}/rotate").status_code == 200
 

@@ -218,9 +218,14 @@ def test_a_lead_is_found_by_its_id_and_by_its_hash_and_by_others_not_at_all(
         "returned",
         "DUP",
         "seen before",
-        "Kim",
-    )
+        "",
+    ), "a publisher reads no colleague's name"
     assert said["values"] == ADA
+    ours = {**said, "flagged_by": "Kim"}
+    account_manager = Partner(server, key_for())
+    assert account_manager.get(f"leads/{made['id']}").json() == ours
+    assert account_manager.get("leads").json()["data"] == [ours]
+    assert reach.get("leads").json()["data"] == [said]
     other_campaign = Campaign.objects.create(advertiser=instance.campaign.advertiser, name="Autumn")
     for other in (
         key_for(publisher=instance.other_publisher),
