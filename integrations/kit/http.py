@@ -12,6 +12,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from aiohappyeyeballs import start_connection
@@ -127,7 +128,10 @@ class Session:
         loop = asyncio.get_running_loop()
         until, found = self._resolved.get((to.host, to.port), (0.0, []))
         if until <= loop.time():
-            found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            # In a thread of the loop's, whatever loop it is: a resolver of a loop's own has few threads, and waits with all of them.
+            found = await loop.run_in_executor(
+                None, partial(socket.getaddrinfo, to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            )
             if len(self._resolved) >= MOST_RESOLVED:
                 self._resolved.clear()
             self._resolved[to.host, to.port] = loop.time() + RESOLVED_S, found

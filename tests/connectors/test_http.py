@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import socket
 import time
 from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from integrations.kit import http, single_calls
 from integrations.kit.contract import NoAnswer, Request, Response
@@ -20,7 +22,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\no
 PATIENCE_S = 1.0
 
 
-def batch_send(request: Request, private_hosts: tuple[str, ...] = (), timeout_s: float = PATIENCE_S) -> Response:
+def batch_send(
+    request: Request,
+    private_hosts: tuple[str, ...] = (),
+    timeout_s: float = PATIENCE_S,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+) -> Response:
     async def run() -> Response:
         session = http.Session(private_hosts, connect_s=timeout_s, read_s=timeout_s, whole_s=timeout_s * 2)
         try:
@@ -28,14 +35,18 @@ def batch_send(request: Request, private_hosts: tuple[str, ...] = (), timeout_s:
         finally:
             await session.close()
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(run())
+
+
+plain_batch_send = functools.partial(batch_send, loop_factory=asyncio.new_event_loop)
 
 
 def single_send(request: Request, private_hosts: tuple[str, ...] = (), timeout_s: float = PATIENCE_S) -> Response:
     return single_calls.send_once(request, timeout_s=timeout_s, private_hosts=private_hosts)
 
 
-@pytest.fixture(params=[batch_send, single_send], ids=["batch", "single"])
+@pytest.fixture(params=[batch_send, plain_batch_send, single_send], ids=["batch", "batch on a plain loop", "single"])
 def send(request: pytest.FixtureRequest) -> Send:
     sender: Send = request.param
     return sender
