@@ -157,6 +157,25 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_has_not_begun_and_ends_wh
     assert integration_deliver(integration.pk) == 12, "another worker goes on"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_is_removed_while_it_is_sent_leaves_no_attempt_and_costs_no_other_its_own(
+    campaign: Campaign, receiver: Receiver, lead: MakeLead
+) -> None:
+    integration = webhook(campaign, receiver.host, honours_keys=True)
+    for _ in range(3):
+        lead()
+    leads_process()
+    desk = Desk(2)
+    desk.begin(integration.pk)
+    wait_until(lambda: receiver.begun == 3, 30)
+    gone, *others = integration.deliveries.order_by("pk").values_list("pk", flat=True)
+    Delivery.objects.filter(pk=gone).delete()
+    receiver.open.set()
+    assert desk.leave(30)
+    assert set(integration.deliveries.values_list("pk", "state")) == {(pk, "delivered") for pk in others}
+    assert sorted(Attempt.objects.values_list("delivery", flat=True)) == others
+
+
 @pytest.mark.django_db
 def test_an_attempt_log_that_takes_nothing_costs_no_outcome(
     integration: Integration, client: Client, lead: MakeLead

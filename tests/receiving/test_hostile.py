@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -197,6 +198,17 @@ def test_a_client_that_offers_another_protocol_is_served_all_the_same(client: Cl
     answer = raw(client, start.replace(b"Connection: close\r\n", b""), LEAD, half_close=False)
     assert status(answer) == 201
     assert Lead.objects.count() == 1
+
+
+def test_posts_that_come_before_the_answer_are_answered_in_their_order(client: Client) -> None:
+    """Each answer is one write to the line, whose head waited for its body: none of them is torn or changes its place."""
+    ours = [b"Content-Type: " + URLENCODED, b"Content-Length: %d" % len(LEAD)]
+    more = head(client, *ours).replace(b"Connection: close\r\n", b"") + LEAD
+    answer = raw(client, more * 3 + head(client, *ours) + LEAD)
+    parts = answer.split(b"HTTP/1.1 ")[1:]
+    assert [part[:3] for part in parts] == [b"201"] * 4
+    bodies = [json.loads(part.partition(b"\r\n\r\n")[2])["data"] for part in parts]
+    assert bodies == sorted(Lead.objects.values_list("pk", flat=True))
 
 
 def test_a_flood_of_odd_headers_is_no_server_error(client: Client) -> None:
