@@ -20,15 +20,17 @@ from integrations.sending import Turn
 
 logger = logging.getLogger(__name__)
 
-# While many flows are under way a step waits for more to end: one record of thirty costs little more than one of one.
-GATHER_SECONDS = 0.02
+# While several flows are under way a step waits for more to end, and longer while many are: one record of thirty costs little more
+# than one of one.
+SEVERAL, GATHER_SECONDS = 4, 0.012
+MANY, GATHER_MANY_SECONDS = 40, 0.02
 
 
 class _Place:
     """An integration's turn in this process, and whether a thread has it, or will."""
 
     def __init__(self, integration_id: int, desk: Desk) -> None:
-        self.turn = Turn(integration_id, on_end=lambda: desk.go_on(self, gather=self.turn.busy))
+        self.turn = Turn(integration_id, on_end=lambda: desk.go_on(self, under_way=self.turn.under_way))
         self.asked = False
         """A step is due: it will be worked, or the one who is at work looks again."""
         self.at_work = False
@@ -73,8 +75,8 @@ class Desk:
             raise
         return place.turn.tried
 
-    def go_on(self, place: _Place, *, gather: bool = False) -> None:
-        """A turn can go on: now, or in a moment where more is to be expected with it. Never waits; from any thread."""
+    def go_on(self, place: _Place, *, under_way: int = 0) -> None:
+        """A turn can go on: now, or in a moment where so many are under way that more will end. Never waits; from any thread."""
         if place.inline:
             place.something.set()
             return
@@ -84,8 +86,9 @@ class Desk:
             place.asked = True
             if place.at_work:
                 return
-        if gather:
-            runtime().call_later(GATHER_SECONDS, self._submit, place)
+        if under_way >= SEVERAL:
+            seconds = GATHER_SECONDS if under_way < MANY else GATHER_MANY_SECONDS
+            runtime().call_later(seconds, self._submit, place)
         else:
             self._submit(place)
 

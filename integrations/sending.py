@@ -94,9 +94,9 @@ class Turn:
         )
 
     @property
-    def busy(self) -> bool:
-        """Whether many flows are under way, so that waiting for a few more to end makes one record of them."""
-        return len(self._held) >= 4
+    def under_way(self) -> int:
+        """How many it holds, most of them on their way."""
+        return len(self._held)
 
     @property
     def pause_s(self) -> float:
