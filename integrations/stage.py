@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 # How soon a stage that was told that more is to come looks again: later where a look found many, so that fewer statements serve
 # them; and for how much longer than wake-ups are held back.
-LOOK_AGAIN_SECONDS, MANY, AFTER_MANY_SECONDS, LONGER = 0.012, 20, 0.03, 1.2
+LOOK_AGAIN_SECONDS, MANY, AFTER_MANY_SECONDS, LONGER = 0.012, 20, 0.025, 1.2
 
 
 class Stage:
