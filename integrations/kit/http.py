@@ -12,6 +12,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from integrations.kit.wire import Prepared, prepare, taken, written
 CONNECT_S, READ_S, WHOLE_S = 5.0, 30.0, 60.0
 RESOLVED_S = 30.0
 MOST_RESOLVED = 1024
+MOST_ASKED = 32
 # Of a host with several addresses the next one is tried beside the first after so long (RFC 8305).
 NEXT_ADDRESS_S = 0.25
 
@@ -52,6 +54,9 @@ class Session:
         self._tls: ssl.SSLContext | None = None
         self._kept: dict[_Place, list[Line]] = {}
         self._resolved: dict[tuple[str, int], tuple[float, list[Any]]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Future[list[Any]]] = {}
+        # Its threads begin with the first question.
+        self._resolvers = ThreadPoolExecutor(MOST_ASKED, thread_name_prefix="resolve")
 
     async def send(self, request: Request) -> Response:
         """The answer to a request; NoAnswer, with words for account managers, where none came in time."""
@@ -128,15 +133,27 @@ class Session:
         loop = asyncio.get_running_loop()
         until, found = self._resolved.get((to.host, to.port), (0.0, []))
         if until <= loop.time():
-            # In a thread of the loop's, whatever loop it is: a resolver of a loop's own has few threads, and waits with all of them.
-            found = await loop.run_in_executor(
-                None, partial(socket.getaddrinfo, to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-            )
+            found = await asyncio.shield(self._asking.get((to.host, to.port)) or self._asked_for(to))
             if len(self._resolved) >= MOST_RESOLVED:
                 self._resolved.clear()
             self._resolved[to.host, to.port] = loop.time() + RESOLVED_S, found
         check_addresses(to, [str(entry[4][0]) for entry in found])
         return found
+
+    def _asked_for(self, to: Destination) -> asyncio.Future[list[Any]]:
+        """Ask where a host is, in a thread: one for each host, so that a name whose servers are silent holds up no other."""
+        place = to.host, to.port
+        ask = partial(socket.getaddrinfo, *place, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        asking = asyncio.get_running_loop().run_in_executor(self._resolvers, ask)
+
+        def done(answer: asyncio.Future[list[Any]]) -> None:
+            del self._asking[place]
+            if not answer.cancelled():
+                answer.exception()  # whoever asked may have given up by now
+
+        self._asking[place] = asking
+        asking.add_done_callback(done)
+        return asking
 
     async def close(self) -> None:
         """Close the lines that are kept; the next send opens new ones."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import uvloop
@@ -302,3 +305,31 @@ def test_a_query_without_a_path_goes_to_the_root() -> None:
         await caller.session.send(Request("GET", caller.url.rstrip("/") + "?b=1"))
 
     assert talk([OK], run).heads[0].startswith(b"GET /?b=1 HTTP/1.1\r\n")
+
+
+def test_a_name_whose_servers_are_silent_is_asked_for_once_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silent, asked = threading.Event(), []
+    resolve = socket.getaddrinfo
+
+    def slow(host: str, *more: Any, **options: Any) -> Any:
+        if host == "silent.example.test":
+            asked.append(host)
+            silent.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return resolve(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+    async def run(caller: Caller) -> None:
+        silent.clear()
+        caller.session._connect_s = 0.3
+        waiting = [caller.session.send(Request("GET", "https://silent.example.test/")) for _ in range(50)]
+        lost = asyncio.gather(*waiting, return_exceptions=True)
+        assert (await caller.call()).text == "ok"
+        assert {str(each) for each in await lost} == {"silent.example.test has not answered for 0.3 seconds."}
+        silent.set()
+
+    talk([OK], run)
+    assert len(asked) == 2, "once on each of the two loops"
