@@ -21,7 +21,7 @@ def leads_on_the_wire(lead_ids: Collection[int]) -> set[int]:
     return {pk for pk, state in rows.values_list("lead_id", "state") if pk and state == DeliveryState.SENDING}
 
 
-def deliveries_erased(ids: Collection[int]) -> dict[int, bool]:
+def deliveries_still_there(ids: Collection[int]) -> dict[int, bool]:
     """Of those of these deliveries that are still there: whether they are of what was erased.
 
     A worker that lost one may come back with what it had sent.

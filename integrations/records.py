@@ -14,7 +14,7 @@ from integrations.breaker import FAILED, breaker_record
 from integrations.claims import Claimed
 from integrations.delivery import FORM_ASKED, deliveries_park, integration_hold
 from integrations.discovery import pull_soon
-from integrations.erasing import deliveries_erased
+from integrations.erasing import deliveries_still_there
 from integrations.kit.contract import NoAnswer, Outcome, OutcomeKind
 from integrations.models import Attempt, Delivery, DeliveryState
 from integrations.outcomes import WORDS_CHARS
@@ -152,7 +152,7 @@ def _attempts_kept(record: Record, written: Collection[int]) -> list[tuple[Any, 
     """The attempts of a record. Of what was lost to others: without their words where its lead or person was erased, and none
     where the delivery itself is gone (the database does not look after that, see Attempt.delivery)."""
     lost = [row[0] for row in record.rows if row[0] not in written]
-    there = deliveries_erased(lost) if lost else {}
+    there = deliveries_still_there(lost) if lost else {}
     return [
         (*row[:-2], "", []) if there.get(row[0]) else row
         for row in record.attempts

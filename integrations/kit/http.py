@@ -63,10 +63,10 @@ class Session:
         prepared = prepare(request, self._private_hosts)
         message = written(prepared)
         until = asyncio.get_running_loop().time() + self._whole_s
-        answer = await self._asked(prepared, message, until)
+        answer = await self._called(prepared, message, until)
         return taken(answer.status, answer.headers, answer.body, whole=answer.whole)
 
-    async def _asked(self, prepared: Prepared, message: bytes, until: float) -> Answer:
+    async def _called(self, prepared: Prepared, message: bytes, until: float) -> Answer:
         to = prepared.to
         place = (to.scheme, to.host, to.port)
         line = self._line_kept(place) or await self._line_opened(to)
@@ -77,7 +77,7 @@ class Session:
             if again and not line.heard:
                 # A line that they closed while it was kept; to read something twice changes nothing.
                 self._kept.pop(place, None)
-                return await self._asked(prepared, message, until)
+                return await self._called(prepared, message, until)
             raise broken_off(to) from None
         except Gibberish:
             raise gibberish(to) from None
@@ -133,14 +133,14 @@ class Session:
         loop = asyncio.get_running_loop()
         until, found = self._resolved.get((to.host, to.port), (0.0, []))
         if until <= loop.time():
-            found = await asyncio.shield(self._asking.get((to.host, to.port)) or self._asked_for(to))
+            found = await asyncio.shield(self._asking.get((to.host, to.port)) or self._resolve(to))
             if len(self._resolved) >= MOST_RESOLVED:
                 self._resolved.clear()
             self._resolved[to.host, to.port] = loop.time() + RESOLVED_S, found
         check_addresses(to, [str(entry[4][0]) for entry in found])
         return found
 
-    def _asked_for(self, to: Destination) -> asyncio.Future[list[Any]]:
+    def _resolve(self, to: Destination) -> asyncio.Future[list[Any]]:
         """Ask where a host is, in a thread: one for each host, so that a name whose servers are silent holds up no other."""
         place = to.host, to.port
         ask = partial(socket.getaddrinfo, *place, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
